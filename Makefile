@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# vfuctl: program, library, tests. "make help" lists the targets.
+
+VERSION   := 0.1.0
+SOVERSION := 0
+PREFIX    ?= /usr/local
+DESTDIR   ?=
+BINDIR    ?= $(PREFIX)/bin
+LIBDIR    ?= $(PREFIX)/lib
+INCDIR    ?= $(PREFIX)/include/vuser
+MANDIR    ?= $(PREFIX)/share/man
+COMPDIR   ?= $(PREFIX)/share/bash-completion/completions
+
+# O is where everything but ./vfuctl is made; SAN=1 and WERROR=1 are the developers' builds.
+SAN       ?=
+O         ?= build$(if $(SAN),/san)
+PROGRAM   := $(if $(SAN),$(O)/vfuctl,vfuctl)
+
+CC        ?= gcc
+PKGCONFIG ?= pkg-config
+PACKAGES  := libedit libcjson
+CFLAGS    ?= -O2 -g
+WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wconversion -Wno-sign-conversion \
+	$(if $(WERROR)$(SAN)$(CI),-Werror)
+SANFLAGS  := $(if $(SAN),-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+ALLFLAGS   = -std=gnu11 -D_GNU_SOURCE -DVFUCTL_VERSION='"$(VERSION)"' -MMD -MP -fPIC \
+	-fvisibility=hidden $(WARNINGS) $(SANFLAGS) $(CPPFLAGS) $(CFLAGS) $(PKG_CFLAGS)
+LDFLAGS   ?=
+ALLLDFLAGS = $(SANFLAGS) $(LDFLAGS)
+
+# Debian packages: to build, to test, to lint.
+DEPS_BUILD := gcc libc6-dev make pkg-config libedit-dev libcjson-dev libpci-dev pci.ids
+DEPS_TEST  := $(DEPS_BUILD) libcmocka-dev bats tmux jq mandoc valgrind binutils socat
+DEPS_LINT  := clang-format clang-tidy cppcheck shellcheck mandoc
+
+PKG_CFLAGS := $(shell $(PKGCONFIG) --cflags $(PACKAGES) 2>/dev/null)
+LIB_LIBS   := $(shell $(PKGCONFIG) --libs libcjson 2>/dev/null) -pthread
+CMD_LIBS   := $(shell $(PKGCONFIG) --libs libedit 2>/dev/null) -lpci
+
+LIB_SRC  := $(sort $(wildcard lib/*.c))
+CMD_SRC  := $(sort $(wildcard cmd/*.c))
+TEST_SRC := $(sort $(wildcard tests/test_*.c))
+BENCH_SRC := $(sort $(wildcard tests/bench_*.c))
+LIB_OBJ  := $(LIB_SRC:%.c=$(O)/%.o)
+CMD_OBJ  := $(CMD_SRC:%.c=$(O)/%.o)
+CMD_REST := $(filter-out $(O)/cmd/main.o,$(CMD_OBJ))
+TESTS    := $(TEST_SRC:tests/%.c=$(O)/tests/%)
+BENCHES  := $(BENCH_SRC:tests/%.c=$(O)/tests/%)
+INTERNAL := $(O)/libvuser-internal.a
+STATIC   := $(O)/libvuser.a
+SHARED   := $(O)/libvuser.so.$(SOVERSION)
+
+.DEFAULT_GOAL := all
+.PHONY: all help deps deps-build deps-test deps-lint demo test test-run check-unit check-cli \
+	check-valgrind lint format bench install uninstall clean
+.DELETE_ON_ERROR:
+
+all: $(PROGRAM) $(STATIC) $(SHARED)	## build the program and the library
+
+help:	## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+# ---- building -----------------------------------------------------------------------
+
+$(O)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALLFLAGS) -Ilib $(if $(filter $(O)/tests/%,$@),-Icmd) -c -o $@ $<
+
+# Tests see the library's inner names; users get one archive without them.
+$(INTERNAL): $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(STATIC): $(LIB_OBJ)
+	@rm -f $@
+	$(LD) -r -o $(O)/libvuser.o $^
+	objcopy --localize-hidden $(O)/libvuser.o
+	$(AR) rcs $@ $(O)/libvuser.o
+
+$(SHARED): $(LIB_OBJ)
+	$(CC) $(ALLLDFLAGS) -shared -Wl,-soname,$(@F) -o $@ $^ $(LIB_LIBS)
+	ln -sf $(@F) $(O)/libvuser.so
+
+$(PROGRAM): $(CMD_OBJ) $(INTERNAL)
+	$(CC) $(ALLLDFLAGS) -o $@ $^ $(CMD_LIBS) $(LIB_LIBS)
+
+$(O)/tests/test_%: $(O)/tests/test_%.o $(CMD_REST) $(INTERNAL)
+	$(CC) $(ALLLDFLAGS) -o $@ $< $(CMD_REST) $(INTERNAL) -lcmocka $(CMD_LIBS) $(LIB_LIBS)
+
+$(O)/tests/bench_%: $(O)/tests/bench_%.o $(CMD_REST) $(INTERNAL)
+	$(CC) $(ALLLDFLAGS) -o $@ $< $(CMD_REST) $(INTERNAL) $(CMD_LIBS) $(LIB_LIBS)
+
+-include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TESTS:=.d) $(BENCHES:=.d)
+
+# ---- what a fresh machine needs ------------------------------------------------------
+
+# Installs the packages of $(1) that are missing, with sudo unless we are root.
+define install_missing
+	@missing=$$(for p in $(1); do \
+		dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; \
+	done); \
+	if [ -n "$$missing" ]; then \
+		echo "Installing:" $$missing; \
+		sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		export DEBIAN_FRONTEND=noninteractive; \
+		$$sudo apt-get update -q && \
+		$$sudo apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+endef
+
+deps-build:
+	$(call install_missing,$(DEPS_BUILD))
+deps-test:
+	$(call install_missing,$(DEPS_TEST))
+deps-lint:
+	$(call install_missing,$(DEPS_LINT))
+deps: deps-test deps-lint	## install all Debian packages that are missing
+
+# ---- tests ---------------------------------------------------------------------------
+
+test: deps-test	## install what is missing, build with sanitizers, run all tests
+	@$(MAKE) --no-print-directory test-run
+
+test-run:
+	@$(MAKE) --no-print-directory all WERROR=1
+	@$(MAKE) --no-print-directory SAN=1 check-build
+	@tests/run
+
+check-build: all $(TESTS)	## build the tests, too
+
+clean:	## remove what was made
+	rm -rf build vfuctl
