@@ -68,6 +68,8 @@ void error_clear(struct vuser_error *e)
 }
 
 static void fill(struct vuser_error *e, int code, int err, const char *fmt, va_list ap)
+	VUSER_PRINTF(4, 0);
+static void fill(struct vuser_error *e, int code, int err, const char *fmt, va_list ap)
 {
 	char raw[sizeof(e->text)];
 

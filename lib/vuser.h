@@ -142,7 +142,8 @@ struct vuser_caps_unknown {
  * VUSER_CAPS_OF_SERVER, offered is what we proposed: a reply may only lower max_dma_maps
  * and migration.max_bitmap_size, and name a twin socket only if one was offered. offered
  * may be NULL, then the defaults stand in its place. VUSER_E_PROTOCOL names the member and
- * the value that is refused, and its offset in the text.
+ * the value that is refused, and its offset in the text; VUSER_E_SYSTEM when memory is out.
+ * After a failure out holds the defaults.
  */
 int vuser_caps_decode(const char *text, size_t len, enum vuser_caps_rules rules,
 		      const struct vuser_caps *offered, struct vuser_caps *out,
@@ -255,8 +256,10 @@ enum vuser_show {
 	VUSER_SHOW_HEX,	   /* address, offset, mask */
 	VUSER_SHOW_FLAGS,  /* bits with names */
 	VUSER_SHOW_ENUM,   /* a number with a name */
+	VUSER_SHOW_FEATURE, /* number of a feature and its flags */
 	VUSER_SHOW_REGION, /* region index */
 	VUSER_SHOW_IRQ,	   /* interrupt index */
+	VUSER_SHOW_COMMAND,
 	VUSER_SHOW_ERRNO,
 	VUSER_SHOW_BYTES, /* data */
 	VUSER_SHOW_TEXT,  /* characters, not to be trusted */

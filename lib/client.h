@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The inside of a client, shared by the files of its typed calls. */
+#ifndef VUSER_CLIENT_H
+#define VUSER_CLIENT_H
+
+#include <pthread.h>
+
+#include "iova.h"
+#include "proxy.h"
+
+struct known_region {
+	bool known;
+	uint64_t size;
+};
+
+struct vuser_client {
+	struct proxy *proxy;
+	struct vuser_options o;
+	struct vuser_version version;
+	struct vuser_caps theirs;
+	uint64_t limit;	      /* of a message of the server's */
+	bool lax;
+	bool posting;
+	pthread_mutex_t lock; /* of what follows */
+	struct known_region regions[VUSER_MAX_REGIONS];
+	struct iova_table windows;
+};
+
+/*
+ * Sends command with p's payload, waits, and reads the reply into reply; its tail must fit
+ * into tail (tail_cap bytes) and is then there. x is returned for what else it holds, to be
+ * released, unless NULL is passed.
+ */
+int client_call(struct vuser_client *c, const struct vuser_payload *p, void *tail,
+		size_t tail_cap, struct vuser_payload *reply, struct vuser_exchange **x,
+		struct vuser_error *e) VUSER_CHECKED;
+/* The command, not sent yet; its tail, if any, is borrowed until it is. */
+struct vuser_exchange *client_build(struct vuser_client *c, const struct vuser_payload *p,
+				    struct vuser_error *e);
+/* Reads x's reply; one that does not decode is told with its bytes. */
+int client_decode(struct vuser_client *c, struct vuser_exchange *x,
+		  struct vuser_payload *reply, struct vuser_error *e) VUSER_CHECKED;
+/* VUSER_E_PROTOCOL about x's reply, told with its bytes. */
+int client_bad_reply(struct vuser_client *c, struct vuser_exchange *x, size_t offset,
+		     const char *field, struct vuser_error *e, const char *fmt, ...)
+	VUSER_PRINTF(6, 7);
+
+/* client_dma.c: handles the server's requests. */
+void client_request(void *arg, struct vuser_exchange *x);
+
+#endif

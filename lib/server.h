@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The inside of a server, shared by its files. */
+#ifndef VUSER_SERVER_H
+#define VUSER_SERVER_H
+
+#include <stdatomic.h>
+
+#include "iova.h"
+#include "msgtab.h"
+#include "proxy.h"
+
+struct vuser_server {
+	const struct vuser_device *desc;
+	void *dev;
+	struct vuser_server_options o;
+	char *path; /* of the socket it made */
+	int listener;
+	atomic_int client; /* its socket, for vuser_server_stop() */
+	atomic_bool stopped;
+
+	/* The client's, gone when it leaves. */
+	struct proxy *proxy;
+	bool versioned;
+	bool dropping; /* what it sent first ends the connection */
+	struct vuser_caps theirs;
+	bool write_multiple; /* agreed */
+	struct iova_table windows;
+};
+
+/* server_request.c: handles the client's commands. */
+void server_request(void *arg, struct vuser_exchange *x);
+/*
+ * Looks at the reply to a DMA_READ or DMA_WRITE of ours, whose forms differ between peers;
+ * the data of a read ends up in buf. 0 or a negative errno.
+ */
+int server_check_dma_reply(struct vuser_server *s, struct vuser_exchange *x, size_t len,
+			   bool write, uint8_t *buf);
+
+#endif

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a server does with each command of its client. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cursor.h"
+#include "error.h"
+#include "server.h"
+
+/*
+ * A handler of one command. It replies and returns 0, or returns a positive errno for the
+ * engine to refuse with, and may say why.
+ */
+struct request {
+	struct vuser_server *s;
+	struct vuser_exchange *x;
+	const struct vuser_payload *p;
+	const char *why;
+};
+
+static int refuse(struct request *q, int err, const char *why)
+{
+	q->why = why;
+	return err;
+}
+
+/* A reply with payload p (its tail included). */
+static int reply_with(struct request *q, const struct vuser_payload *p)
+{
+	struct vuser_exchange *reply;
+	uint8_t fixed[64];
+	size_t len;
+	void *out;
+
+	if (payload_encode_fixed(p, fixed, sizeof(fixed), &len, NULL))
+		return refuse(q, EINVAL, "the reply cannot be written");
+	reply = proxy_reply(q->s->proxy, q->x, len + p->tail_len, &out);
+	if (!reply)
+		return 0;
+	memcpy(out, fixed, len);
+	if (p->tail_len)
+		memcpy((uint8_t *)out + len, p->tail, p->tail_len);
+	proxy_reply_send(q->s->proxy, reply);
+	return 0;
+}
+
+static int reply_empty(struct request *q)
+{
+	void *out;
+	struct vuser_exchange *reply = proxy_reply(q->s->proxy, q->x, 0, &out);
+
+	if (reply)
+		proxy_reply_send(q->s->proxy, reply);
+	return 0;
+}
+
+/* The command's own payload as a reply. */
+static struct vuser_payload answer_to(const struct request *q)
+{
+	return (struct vuser_payload){ .command = q->p->command, .reply = true, .u = q->p->u };
+}
+
+/* A device's errno as it goes to the wire. */
+static int device_errno(int r)
+{
+	return r < 0 && r > -4096 ? -r : EIO;
+}
+
+/* ---- VERSION --------------------------------------------------------------------------- */
+
+static int do_version(struct request *q)
+{
+	struct vuser_server *s = q->s;
+	struct vuser_payload p = answer_to(q);
+	struct vuser_caps ours = s->o.caps;
+	struct vuser_error e;
+	char json[VUSER_MAX_VERSION_REPLY];
+	size_t len;
+
+	if (s->versioned)
+		return refuse(q, EINVAL, "the version was negotiated already");
+	s->dropping = true;
+	if (p.u.version.major != VUSER_PROTO_MAJOR)
+		return refuse(q, EINVAL, "its major version is not ours");
+	if (vuser_caps_decode((const char *)q->p->tail, q->p->tail_len, VUSER_CAPS_OF_CLIENT,
+			      NULL, &s->theirs, NULL, &e)) {
+		proxy_refuse(s->proxy, q->x, EINVAL, e.text);
+		return 0;
+	}
+	if (p.u.version.minor > VUSER_PROTO_MINOR)
+		p.u.version.minor = VUSER_PROTO_MINOR;
+	s->write_multiple = ours.write_multiple && s->theirs.write_multiple;
+	if (!s->write_multiple)
+		ours.present &= ~(unsigned)VUSER_CAP_WRITE_MULTIPLE;
+	if (ours.max_dma_maps > s->theirs.max_dma_maps)
+		ours.max_dma_maps = s->theirs.max_dma_maps;
+	if (vuser_caps_encode(&ours, json, sizeof(json) - VUSER_HEADER_SIZE - 4, &len, &e))
+		return refuse(q, EINVAL, "our capabilities do not fit");
+	p.tail = (const uint8_t *)json;
+	p.tail_len = len;
+	s->dropping = false;
+	s->versioned = true;
+	return reply_with(q, &p);
+}
+
+/* ---- DMA windows ----------------------------------------------------------------------- */
+
+/* What the descriptor behind a window must be able to do. 0 or an errno. */
+static int check_file(const struct vuser_window *w, struct stat *st, const char **why)
+{
+	int mode = fcntl(w->fd, F_GETFL) & O_ACCMODE;
+
+	if (fstat(w->fd, st) != 0 || !S_ISREG(st->st_mode)) {
+		*why = "its descriptor is no memory";
+		return EINVAL;
+	}
+	if (((w->prot & VUSER_DMA_WRITABLE) && mode == O_RDONLY) ||
+	    ((w->prot & VUSER_DMA_READABLE) && mode == O_WRONLY) ||
+	    (fcntl(w->fd, F_GETFL) & O_PATH)) {
+		*why = "its descriptor does not allow that access";
+		return EACCES;
+	}
+	return 0;
+}
+
+/*
+ * Maps the window's memory if nobody can take it away under us: a file that may shrink is
+ * read and written by system calls, which fail where a mapping would kill.
+ */
+static void map_sealed(struct window *w, const struct stat *st)
+{
+	uint64_t shift = w->w.offset % VUSER_PAGE_SIZE;
+	int seals = fcntl(w->w.fd, F_GET_SEALS);
+	int prot = (w->w.prot & VUSER_DMA_READABLE ? PROT_READ : 0) |
+		   (w->w.prot & VUSER_DMA_WRITABLE ? PROT_READ | PROT_WRITE : 0);
+	void *p;
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || w->w.offset > (uint64_t)st->st_size ||
+	    w->w.size > (uint64_t)st->st_size - w->w.offset)
+		return;
+	p = mmap(NULL, (size_t)(w->w.size + shift), prot, MAP_SHARED, w->w.fd,
+		 (off_t)(w->w.offset - shift));
+	if (p == MAP_FAILED)
+		return;
+	w->map = p;
+	w->map_len = (size_t)(w->w.size + shift);
+	w->mem = (uint8_t *)p + shift;
+}
+
+static struct window *make_window(struct request *q, int *err)
+{
+	const struct vuser_dma_map *m = &q->p->u.dma_map;
+	struct window *w = calloc(1, sizeof(*w));
+	struct stat st;
+
+	*err = ENOMEM;
+	if (!w)
+		return NULL;
+	w->w = (struct vuser_window){ .iova = m->address,
+				      .size = m->size,
+				      .prot = m->flags,
+				      .fd = -1,
+				      .offset = m->offset };
+	if (!q->x->nfds)
+		return w;
+	w->w.fd = q->x->fds[0];
+	*err = check_file(&w->w, &st, &q->why);
+	if (*err) {
+		free(w); /* the descriptor is still the request's */
+		return NULL;
+	}
+	q->x->nfds = 0;
+	map_sealed(w, &st);
+	return w;
+}
+
+#define MAP_FLAGS                                                                         \
+	(VUSER_DMA_READABLE | VUSER_DMA_WRITABLE | VUSER_DMA_MMAP | VUSER_DMA_FILE_IO)
+
+static int do_dma_map(struct request *q)
+{
+	const struct vuser_dma_map *m = &q->p->u.dma_map;
+	struct window *w;
+	int err, r;
+
+	if (m->argsz < sizeof(*m))
+		return refuse(q, EINVAL, "argsz is below the payload's size");
+	if (m->flags & ~MAP_FLAGS)
+		return refuse(q, EINVAL, "it has unknown flags");
+	if (!m->size || m->address + (m->size - 1) < m->address)
+		return refuse(q, EINVAL, "the window is empty or wraps around");
+	if (m->offset > INT64_MAX || m->size > INT64_MAX - m->offset)
+		return refuse(q, EINVAL, "offset and size are beyond any file");
+	if (q->s->windows.n >= q->s->o.caps.max_dma_maps)
+		return refuse(q, ENOSPC, "max_dma_maps windows are mapped already");
+	w = make_window(q, &err);
+	if (!w)
+		return err;
+	r = iova_add(&q->s->windows, w);
+	if (!r)
+		return reply_empty(q);
+	window_free(w);
+	return refuse(q, -r, r == -EEXIST ? "it overlaps a window" : "it cannot be kept");
+}
+
+static int do_dma_unmap(struct request *q)
+{
+	const struct vuser_dma_unmap *u = &q->p->u.dma_unmap;
+	struct vuser_payload p = answer_to(q);
+	struct window *w;
+
+	if (u->argsz < sizeof(*u))
+		return refuse(q, EINVAL, "argsz is below the payload's size");
+	if (u->flags & VUSER_DMA_UNMAP_DIRTY)
+		return refuse(q, ENOTSUP, "dirty bitmaps are not offered");
+	if (u->flags & ~VUSER_DMA_UNMAP_ALL)
+		return refuse(q, EINVAL, "it has unknown flags");
+	if (u->flags & VUSER_DMA_UNMAP_ALL) {
+		if (u->address || u->size)
+			return refuse(q, EINVAL, "unmapping all takes no range");
+		iova_clear(&q->s->windows);
+		return reply_with(q, &p);
+	}
+	w = iova_exact(&q->s->windows, u->address, u->size);
+	if (!w)
+		return refuse(q, ENOENT, "exactly that range is not mapped");
+	iova_remove(&q->s->windows, w);
+	return reply_with(q, &p);
+}
+
+/* ---- The device and its parts ---------------------------------------------------------- */
+
+static int do_info(struct request *q)
+{
+	struct vuser_payload p = answer_to(q);
+
+	if (p.u.device_info.argsz < sizeof(p.u.device_info))
+		return refuse(q, EINVAL, "argsz is below the answer's size");
+	p.u.device_info = (struct vuser_device_info){ .argsz = sizeof(p.u.device_info),
+						      .flags = q->s->desc->flags,
+						      .num_regions = q->s->desc->num_regions,
+						      .num_irqs = q->s->desc->num_irqs };
+	return reply_with(q, &p);
+}
+
+static int do_region_info(struct request *q)
+{
+	struct vuser_payload p = answer_to(q);
+	uint32_t index = p.u.region_info.index;
+
+	if (p.u.region_info.argsz < sizeof(p.u.region_info))
+		return refuse(q, EINVAL, "argsz is below the answer's size");
+	if (index >= q->s->desc->num_regions)
+		return refuse(q, EINVAL, "there is no such region");
+	p.u.region_info = (struct vuser_region_info){ .argsz = sizeof(p.u.region_info),
+						      .flags = q->s->desc->regions[index].flags,
+						      .index = index,
+						      .size = q->s->desc->regions[index].size };
+	return reply_with(q, &p);
+}
+
+static int do_irq_info(struct request *q)
+{
+	struct vuser_payload p = answer_to(q);
+	uint32_t index = p.u.irq_info.index;
+
+	if (p.u.irq_info.argsz < sizeof(p.u.irq_info))
+		return refuse(q, EINVAL, "argsz is below the answer's size");
+	if (index >= q->s->desc->num_irqs)
+		return refuse(q, EINVAL, "there is no such interrupt type");
+	p.u.irq_info = (struct vuser_irq_info){ .argsz = sizeof(p.u.irq_info),
+						.flags = q->s->desc->irqs[index].flags,
+						.index = index,
+						.count = q->s->desc->irqs[index].count };
+	return reply_with(q, &p);
+}
+
+static int do_reset(struct request *q)
+{
+	int r;
+
+	if (!(q->s->desc->flags & VUSER_DEVICE_RESET) || !q->s->desc->reset)
+		return refuse(q, ENOTSUP, "the device has no reset");
+	r = q->s->desc->reset(q->s->dev);
+	return r ? refuse(q, device_errno(r), "the device failed") : reply_empty(q);
+}
+
+/* ---- Regions --------------------------------------------------------------------------- */
+
+static int check_access(struct request *q, uint32_t region, uint64_t offset, uint32_t count,
+			uint32_t flag)
+{
+	const struct vuser_region_desc *d;
+
+	if (region >= q->s->desc->num_regions)
+		return refuse(q, EINVAL, "there is no such region");
+	d = &q->s->desc->regions[region];
+	if (count > q->s->o.caps.max_data_xfer_size)
+		return refuse(q, EINVAL, "count is above max_data_xfer_size");
+	if (offset > d->size || count > d->size - offset)
+		return refuse(q, EINVAL, "it reaches beyond the region's end");
+	if (!(d->flags & flag))
+		return refuse(q, EPERM, flag == VUSER_REGION_READ ? "the region is not readable"
+								  : "the region is not writable");
+	return 0;
+}
+
+static int do_read(struct request *q)
+{
+	const struct vuser_region_access *a = &q->p->u.access;
+	struct vuser_exchange *reply;
+	uint8_t *out;
+	void *payload;
+	int r = check_access(q, a->region, a->offset, a->count, VUSER_REGION_READ);
+
+	if (r)
+		return r;
+	if (!q->s->desc->read)
+		return refuse(q, ENOTSUP, "the device cannot be read");
+	reply = proxy_reply(q->s->proxy, q->x, sizeof(*a) + a->count, &payload);
+	if (!reply)
+		return 0;
+	out = payload;
+	memcpy(out, q->x->bytes + VUSER_HEADER_SIZE, sizeof(*a));
+	memset(out + sizeof(*a), 0, a->count); /* nothing of ours must get out */
+	r = a->count ? q->s->desc->read(q->s->dev, a->region, a->offset, out + sizeof(*a),
+					a->count)
+		     : 0;
+	if (!r) {
+		proxy_reply_send(q->s->proxy, reply);
+		return 0;
+	}
+	proxy_release(q->s->proxy, reply);
+	return refuse(q, device_errno(r), "the device failed");
+}
+
+static int write_region(struct request *q, uint32_t region, uint64_t offset, const void *data,
+			uint32_t count)
+{
+	int r = check_access(q, region, offset, count, VUSER_REGION_WRITE);
+
+	if (r)
+		return r;
+	if (!q->s->desc->write)
+		return refuse(q, ENOTSUP, "the device cannot be written");
+	r = count ? q->s->desc->write(q->s->dev, region, offset, data, count) : 0;
+	return r ? refuse(q, device_errno(r), "the device failed") : 0;
+}
+
+static int do_write(struct request *q)
+{
+	const struct vuser_region_access *a = &q->p->u.access;
+	struct vuser_payload p = answer_to(q);
+	int r = write_region(q, a->region, a->offset, q->p->tail, a->count);
+
+	return r ? r : reply_with(q, &p);
+}
+
+/* The writes are done in order up to the first that fails; the reply says how many. */
+static int do_multi(struct request *q)
+{
+	struct vuser_payload p = answer_to(q);
+	struct vuser_multi_entry entry;
+	uint64_t done = 0;
+	int r = 0;
+
+	if (!q->s->write_multiple)
+		return refuse(q, ENOTSUP, "write_multiple was not agreed");
+	while (done < q->p->u.multi.wr_cnt && !r) {
+		vuser_multi_get(q->p, (size_t)done, &entry);
+		r = write_region(q, entry.region, entry.offset, entry.data, entry.count);
+		done += !r;
+	}
+	if (r && !done)
+		return r;
+	p.u.multi.wr_cnt = done;
+	return reply_with(q, &p);
+}
+
+/* ---- All of them ----------------------------------------------------------------------- */
+
+static int (*const handlers[VUSER_CMD_LIMIT])(struct request *q) = {
+	[VUSER_CMD_VERSION] = do_version,
+	[VUSER_CMD_DMA_MAP] = do_dma_map,
+	[VUSER_CMD_DMA_UNMAP] = do_dma_unmap,
+	[VUSER_CMD_DEVICE_GET_INFO] = do_info,
+	[VUSER_CMD_DEVICE_GET_REGION_INFO] = do_region_info,
+	[VUSER_CMD_DEVICE_GET_IRQ_INFO] = do_irq_info,
+	[VUSER_CMD_REGION_READ] = do_read,
+	[VUSER_CMD_REGION_WRITE] = do_write,
+	[VUSER_CMD_DEVICE_RESET] = do_reset,
+	[VUSER_CMD_REGION_WRITE_MULTI] = do_multi,
+};
+
+/* What holds for every command, before any is looked at. 0 or an errno. */
+static int admit(struct request *q, struct vuser_payload *p, struct vuser_error *e)
+{
+	const struct message_row *row = message_find(q->x->h.command);
+
+	if (!q->s->versioned && q->x->h.command != VUSER_CMD_VERSION) {
+		q->s->dropping = true;
+		return refuse(q, EINVAL, "the first command must be VERSION");
+	}
+	if (!row)
+		return refuse(q, EINVAL, "there is no such command");
+	if (row->dir != VUSER_C2S)
+		return refuse(q, EINVAL, "a client cannot send that");
+	if (!handlers[q->x->h.command])
+		return refuse(q, ENOTSUP, "it is not offered");
+	if (q->x->nfds > row->command_fds)
+		return refuse(q, EINVAL, "it comes with too many descriptors");
+	if (vuser_payload_decode(q->x->h.command, false, q->x->bytes + VUSER_HEADER_SIZE,
+				 q->x->size - VUSER_HEADER_SIZE, p, e))
+		return refuse(q, EINVAL, e->text);
+	return 0;
+}
+
+void server_request(void *arg, struct vuser_exchange *x)
+{
+	struct vuser_server *s = arg;
+	struct vuser_payload p;
+	struct vuser_error e;
+	struct request q = { .s = s, .x = x, .p = &p };
+	int err;
+
+	if (s->dropping) {
+		proxy_refuse(s->proxy, x, EINVAL, "the handshake failed");
+		return;
+	}
+	err = admit(&q, &p, &e);
+	if (err && !s->versioned)
+		s->dropping = true;
+	if (!err)
+		err = handlers[x->h.command](&q);
+	if (err)
+		proxy_refuse(s->proxy, x, err, q.why ? q.why : vuser_errno_text(err));
+	else
+		x->replied = true;
+}
+
+/* ---- Replies to our own requests ------------------------------------------------------- */
+
+int server_check_dma_reply(struct vuser_server *s, struct vuser_exchange *x, size_t len,
+			   bool write, uint8_t *buf)
+{
+	size_t got = x->head_len + x->tail_len;
+	uint64_t count = len;
+	struct cursor c = cursor_at(x->head, x->head_len);
+
+	(void)s;
+	if (write && got == 0)
+		return 0; /* the header alone says that all was written */
+	(void)cursor_u64(&c);
+	if (got == 16 + len * !write)
+		count = cursor_u64(&c);
+	else if (got == 12 + len * !write)
+		count = cursor_u32(&c);
+	else
+		return -EPROTO;
+	if (c.failed || count != len)
+		return -EPROTO;
+	if (!write && got == 12 + len) {
+		/* The data began four bytes before where it was looked for. */
+		size_t early = x->head_len - 12;
+
+		memmove(buf + early, buf, len - early);
+		memcpy(buf, x->head + 12, early);
+	}
+	return 0;
+}
