@@ -9,21 +9,25 @@ BINDIR    ?= $(PREFIX)/bin
 LIBDIR    ?= $(PREFIX)/lib
 INCDIR    ?= $(PREFIX)/include/vuser
 MANDIR    ?= $(PREFIX)/share/man
-COMPDIR   ?= $(PREFIX)/share/bash-completion/completions
 
 # O is where everything but ./vfuctl is made; SAN=1 and WERROR=1 are the developers' builds.
 SAN       ?=
 O         ?= build$(if $(SAN),/san)
 PROGRAM   := $(if $(SAN),$(O)/vfuctl,vfuctl)
 
-CC        ?= gcc
+ifeq ($(origin CC),default)
+CC        := gcc
+endif
 PKGCONFIG ?= pkg-config
 PACKAGES  := libedit libcjson
 CFLAGS    ?= -O2 -g
 WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wconversion -Wno-sign-conversion \
 	$(if $(WERROR)$(SAN)$(CI),-Werror)
-SANFLAGS  := $(if $(SAN),-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+SANFLAGS  :=
+ifneq ($(SAN),)
+SANFLAGS  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
 ALLFLAGS   = -std=gnu11 -D_GNU_SOURCE -DVFUCTL_VERSION='"$(VERSION)"' -MMD -MP -fPIC \
 	-fvisibility=hidden $(WARNINGS) $(SANFLAGS) $(CPPFLAGS) $(CFLAGS) $(PKG_CFLAGS)
 LDFLAGS   ?=
@@ -32,7 +36,7 @@ ALLLDFLAGS = $(SANFLAGS) $(LDFLAGS)
 # Debian packages: to build, to test, to lint.
 DEPS_BUILD := gcc libc6-dev make pkg-config libedit-dev libcjson-dev libpci-dev pci.ids
 DEPS_TEST  := $(DEPS_BUILD) libcmocka-dev bats tmux jq mandoc valgrind binutils socat
-DEPS_LINT  := clang-format clang-tidy cppcheck shellcheck mandoc
+DEPS_LINT  := clang clang-format clang-tidy cppcheck shellcheck mandoc
 
 PKG_CFLAGS := $(shell $(PKGCONFIG) --cflags $(PACKAGES) 2>/dev/null)
 LIB_LIBS   := $(shell $(PKGCONFIG) --libs libcjson 2>/dev/null) -pthread
@@ -41,19 +45,17 @@ CMD_LIBS   := $(shell $(PKGCONFIG) --libs libedit 2>/dev/null) -lpci
 LIB_SRC  := $(sort $(wildcard lib/*.c))
 CMD_SRC  := $(sort $(wildcard cmd/*.c))
 TEST_SRC := $(sort $(wildcard tests/test_*.c))
-BENCH_SRC := $(sort $(wildcard tests/bench_*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(O)/%.o)
 CMD_OBJ  := $(CMD_SRC:%.c=$(O)/%.o)
 CMD_REST := $(filter-out $(O)/cmd/main.o,$(CMD_OBJ))
 TESTS    := $(TEST_SRC:tests/%.c=$(O)/tests/%)
-BENCHES  := $(BENCH_SRC:tests/%.c=$(O)/tests/%)
 INTERNAL := $(O)/libvuser-internal.a
 STATIC   := $(O)/libvuser.a
 SHARED   := $(O)/libvuser.so.$(SOVERSION)
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-test deps-lint demo test test-run check-unit check-cli \
-	check-valgrind lint format bench install uninstall clean
+.PHONY: all help deps deps-build deps-test deps-lint demo test test-run check-build \
+	check-valgrind bench lint lint-run format install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(PROGRAM) $(STATIC) $(SHARED)	## build the program and the library
@@ -88,10 +90,10 @@ $(PROGRAM): $(CMD_OBJ) $(INTERNAL)
 $(O)/tests/test_%: $(O)/tests/test_%.o $(CMD_REST) $(INTERNAL)
 	$(CC) $(ALLLDFLAGS) -o $@ $< $(CMD_REST) $(INTERNAL) -lcmocka $(CMD_LIBS) $(LIB_LIBS)
 
-$(O)/tests/bench_%: $(O)/tests/bench_%.o $(CMD_REST) $(INTERNAL)
+$(O)/tests/bench: $(O)/tests/bench.o $(CMD_REST) $(INTERNAL)
 	$(CC) $(ALLLDFLAGS) -o $@ $< $(CMD_REST) $(INTERNAL) $(CMD_LIBS) $(LIB_LIBS)
 
--include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TESTS:=.d) $(BENCHES:=.d)
+-include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TESTS:=.d) $(O)/tests/bench.d
 
 # ---- what a fresh machine needs ------------------------------------------------------
 
@@ -117,17 +119,85 @@ deps-lint:
 	$(call install_missing,$(DEPS_LINT))
 deps: deps-test deps-lint	## install all Debian packages that are missing
 
+# ---- demo ----------------------------------------------------------------------------
+
+demo: deps-build	## install what is missing, build, talk to the embedded device
+	@$(MAKE) --no-print-directory vfuctl
+	@tests/demo ./vfuctl
+
 # ---- tests ---------------------------------------------------------------------------
 
 test: deps-test	## install what is missing, build with sanitizers, run all tests
 	@$(MAKE) --no-print-directory test-run
 
+# The plain build is there for what cannot be seen with sanitizers: floors, symbols, install.
 test-run:
 	@$(MAKE) --no-print-directory all WERROR=1
 	@$(MAKE) --no-print-directory SAN=1 check-build
-	@tests/run
+	@tests/run build build/san
 
-check-build: all $(TESTS)	## build the tests, too
+check-build: all $(TESTS) $(O)/tests/peer	## build the tests, too
+
+$(O)/tests/peer: tests/peer.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALLFLAGS) $(ALLLDFLAGS) -o $@ $<
+
+check-valgrind: deps-test	## run the unit tests under valgrind
+	@$(MAKE) --no-print-directory O=build check-build
+	@tests/run --valgrind build build
+
+bench: deps-build	## print what the library and the program cost
+	@$(MAKE) --no-print-directory vfuctl build/tests/bench
+	@build/tests/bench ./vfuctl $(READS)
+
+# ---- lint ----------------------------------------------------------------------------
+
+C_FILES  = $(LIB_SRC) $(CMD_SRC) $(wildcard lib/*.h cmd/*.h tests/*.c tests/*.h)
+SH_FILES = .ci/run tests/run tests/demo tests/floors $(wildcard tests/*.bash)
+
+lint: deps-lint deps-build	## clang-format, clang-tidy, cppcheck, shellcheck, mandoc
+	@$(MAKE) --no-print-directory lint-run
+
+lint-run:
+	clang-format --dry-run -Werror $(C_FILES)
+	clang-tidy --quiet $(LIB_SRC) $(CMD_SRC) -- -std=gnu11 -D_GNU_SOURCE -Ilib \
+		-DVFUCTL_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
+		--enable=warning,performance,portability --suppress=missingIncludeSystem \
+		-D_GNU_SOURCE -Ilib lib cmd
+	shellcheck $(SH_FILES)
+	shellcheck -s bash $(wildcard tests/*.bats)
+	mandoc -Tlint -Wwarning $(wildcard man/*.[1-9])
+
+format:	## format the C files
+	clang-format -i $(C_FILES)
+
+# ---- installing ----------------------------------------------------------------------
+
+install: all	## install program, library, header, pkg-config file, man pages
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCDIR)
+	install -m 755 vfuctl $(DESTDIR)$(BINDIR)/vfuctl
+	install -m 644 build/libvuser.a $(DESTDIR)$(LIBDIR)/libvuser.a
+	install -m 755 build/$(notdir $(SHARED)) $(DESTDIR)$(LIBDIR)/$(notdir $(SHARED))
+	ln -sf $(notdir $(SHARED)) $(DESTDIR)$(LIBDIR)/libvuser.so
+	install -m 644 lib/vuser.h lib/proto.h $(DESTDIR)$(INCDIR)
+	printf '%s\n' 'prefix=$(PREFIX)' 'Name: libvuser' \
+		'Description: the vfio-user protocol for clients, servers and tools' \
+		'Version: $(VERSION)' 'Requires.private: libcjson' 'Libs: -L$(LIBDIR) -lvuser' \
+		'Libs.private: -pthread' 'Cflags: -I$(INCDIR)' \
+		>$(DESTDIR)$(LIBDIR)/pkgconfig/libvuser.pc
+	for page in man/*.[1-9]; do \
+		install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; \
+	done
+
+uninstall:	## remove what install put there
+	rm -f $(DESTDIR)$(BINDIR)/vfuctl $(DESTDIR)$(LIBDIR)/libvuser.a \
+		$(DESTDIR)$(LIBDIR)/libvuser.so $(DESTDIR)$(LIBDIR)/$(notdir $(SHARED)) \
+		$(DESTDIR)$(LIBDIR)/pkgconfig/libvuser.pc
+	rm -f $(DESTDIR)$(INCDIR)/vuser.h $(DESTDIR)$(INCDIR)/proto.h
+	for page in man/*.[1-9]; do \
+		rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; \
+	done
 
 clean:	## remove what was made
 	rm -rf build vfuctl

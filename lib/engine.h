@@ -91,8 +91,11 @@ enum patience {
  * connection lost. Lets go of the lock while it waits. */
 int engine_receive(struct proxy *p, enum patience patience, uint64_t deadline,
 		   struct vuser_error *e);
-/* Takes the messages that are there, as many as there is room for. */
-int engine_dispatch(struct proxy *p, struct vuser_error *e);
+/*
+ * Takes the messages that are there. Those for which there is no room stay, unless a handler
+ * waits for one behind them (must): then the connection is lost.
+ */
+int engine_dispatch(struct proxy *p, bool must, struct vuser_error *e);
 /* Waits for something to read or room to write. 0, or a negative errno. No lock needed.
  */
 int engine_wait_ready(struct proxy *p, bool in, bool out, uint64_t deadline);

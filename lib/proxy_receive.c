@@ -217,7 +217,7 @@ static bool crowded(const struct proxy *p)
 }
 
 /* Takes the messages that are there, as many as there is room for. */
-int engine_dispatch(struct proxy *p, struct vuser_error *e)
+int engine_dispatch(struct proxy *p, bool must, struct vuser_error *e)
 {
 	struct reader_message m;
 	uint64_t now = 0;
@@ -227,7 +227,7 @@ int engine_dispatch(struct proxy *p, struct vuser_error *e)
 	while (!p->lost.code) {
 		struct vuser_exchange *x = NULL;
 
-		if (crowded(p) && !p->handling) {
+		if (crowded(p) && !must) {
 			p->leftover = true;
 			return 0;
 		}
@@ -330,7 +330,7 @@ int engine_receive(struct proxy *p, enum patience patience, uint64_t deadline,
 
 	engine_flush(p);
 	if (p->leftover && !crowded(p))
-		return engine_dispatch(p, e);
+		return engine_dispatch(p, p->handling, e);
 	r = reader_space(&p->reader, &buf, &room, e);
 	if (r) {
 		engine_lose(p, e, NULL, 0);
@@ -358,5 +358,5 @@ int engine_receive(struct proxy *p, enum patience patience, uint64_t deadline,
 		return end_of_stream(p, (int)-n, e);
 	taken = reader_filled(&p->reader, (size_t)n, fds, nfds);
 	channel_close_fds(fds + taken, nfds - taken);
-	return engine_dispatch(p, e);
+	return engine_dispatch(p, p->handling, e);
 }

@@ -39,7 +39,7 @@ void engine_handle(struct proxy *p)
 		pthread_mutex_lock(&p->lock);
 		exchange_put(&p->pool, x);
 		if (!p->nincoming && p->leftover && !p->reading)
-			(void)engine_dispatch(p, &e);
+			(void)engine_dispatch(p, false, &e);
 	}
 	p->corks--;
 	engine_flush(p);
