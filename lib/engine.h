@@ -7,9 +7,12 @@
 #include "proxy.h"
 #include "reader.h"
 
-#define IDS	   65536u
-#define POSTED_IDS 64u	 /* ids of posted writes remembered, to know a reply to one */
-#define MAX_FAILED 1024u /* failed NOWAITs kept for proxy_settle() */
+#define IDS	    65536u
+#define POSTED_IDS  64u	   /* ids of posted writes remembered, to know a reply to one */
+#define SPIN_NS	    25000u /* to look for a message before blocking for it */
+#define SPIN_MISSES 4u	   /* in vain, then it is tried */
+#define SPIN_RETRY  64u	   /* once in so many times */
+#define MAX_FAILED  1024u  /* failed NOWAITs kept for proxy_settle() */
 
 /* A request that was given up: what is left of it. */
 struct late {
@@ -39,6 +42,8 @@ struct proxy {
 	size_t nposted;
 
 	struct exchange_list sleepers; /* threads that wait while another one reads */
+	bool can_spin;
+	unsigned spin_misses, spin_skips; /* of the thread that reads */
 	bool reading, writing, handling;
 	unsigned corks; /* above 0: what is started is queued */
 	bool leftover;	/* the reader holds whole messages there was no room for */
@@ -92,8 +97,8 @@ enum patience {
 int engine_receive(struct proxy *p, enum patience patience, uint64_t deadline,
 		   struct vuser_error *e);
 /*
- * Takes the messages that are there. Those for which there is no room stay, unless a handler
- * waits for one behind them (must): then the connection is lost.
+ * Takes the messages that are there. Those for which there is no room stay, unless a
+ * handler waits for one behind them (must): then the connection is lost.
  */
 int engine_dispatch(struct proxy *p, bool must, struct vuser_error *e);
 /* Waits for something to read or room to write. 0, or a negative errno. No lock needed.

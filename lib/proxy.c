@@ -208,6 +208,7 @@ struct proxy *proxy_new(int fd, const struct proxy_options *o)
 	pthread_mutex_init(&p->lock, NULL);
 	p->fd = fd;
 	p->o = *o;
+	p->can_spin = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 	exchange_pool_init(&p->pool);
 	outbox_init(&p->out);
 	TAILQ_INIT(&p->pending);

@@ -318,6 +318,30 @@ int engine_wait_ready(struct proxy *p, bool in, bool out, uint64_t deadline)
 	return r ? 0 : -EAGAIN;
 }
 
+/*
+ * A reply often comes sooner than a thread falls asleep and wakes again, so look for it a
+ * while before blocking; where that does not help, seldom. One processor has nothing to gain.
+ */
+static ssize_t receive_blocking(struct proxy *p, void *buf, size_t room, int *fds,
+				size_t *nfds)
+{
+	uint64_t end;
+	ssize_t n;
+
+	if (p->can_spin && (p->spin_misses < SPIN_MISSES || ++p->spin_skips % SPIN_RETRY == 0)) {
+		end = clock_now() + SPIN_NS;
+		do {
+			n = channel_recv(p->fd, buf, room, false, fds, nfds);
+			if (n != -EAGAIN) {
+				p->spin_misses = 0;
+				return n;
+			}
+		} while (clock_now() < end);
+		p->spin_misses++;
+	}
+	return channel_recv(p->fd, buf, room, true, fds, nfds);
+}
+
 int engine_receive(struct proxy *p, enum patience patience, uint64_t deadline,
 		   struct vuser_error *e)
 {
@@ -343,8 +367,10 @@ int engine_receive(struct proxy *p, enum patience patience, uint64_t deadline,
 	pthread_mutex_unlock(&p->lock);
 	if (patience != PATIENCE_NONE && !block)
 		n = engine_wait_ready(p, in, out, deadline);
-	if (n == 0 && in)
-		n = channel_recv(p->fd, buf, room, block, fds, &nfds);
+	if (block)
+		n = receive_blocking(p, buf, room, fds, &nfds);
+	else if (n == 0 && in)
+		n = channel_recv(p->fd, buf, room, false, fds, &nfds);
 	else if (n == 0)
 		n = -EAGAIN;
 	pthread_mutex_lock(&p->lock);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Prints what the library and the program cost, beside the bare socket calls below them. */
-#include <errno.h>
+/* Prints what the library and the program cost, beside the bare socket calls below them.
+ */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -12,13 +11,13 @@
 #include "device.h"
 #include "vuser.h"
 
-#define ROUNDS 15
-#define READS 20000 /* in a round */
-#define FLIGHT 64
-#define BATCHES 20000
+#define ROUNDS	      15
+#define READS	      20000 /* in a round */
+#define FLIGHT	      64
+#define BATCHES	      20000
 #define COMMAND_BYTES 32 /* REGION_READ */
-#define REPLY_BYTES 36	 /* and its reply with 4 bytes of data */
-#define WRITE_BYTES 36	 /* REGION_WRITE of 4 bytes */
+#define REPLY_BYTES   36 /* and its reply with 4 bytes of data */
+#define WRITE_BYTES   36 /* REGION_WRITE of 4 bytes */
 
 static void die(const char *what)
 {
@@ -34,7 +33,8 @@ static double now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
-/* ---- Peers in processes of their own ------------------------------------------------- */
+/* ---- Peers in processes of their own -------------------------------------------------
+ */
 
 /* Forks; the child runs serve(fd) and exits. Returns our end of the socket. */
 static int start_peer(void (*serve)(int fd), pid_t *pid)
@@ -133,7 +133,8 @@ static void serve_sink(int fd)
 		return;
 }
 
-/* ---- Round trips --------------------------------------------------------------------- */
+/* ---- Round trips ---------------------------------------------------------------------
+ */
 
 struct samples {
 	double v[ROUNDS * READS];
@@ -215,10 +216,10 @@ static void round_trips(void)
 	p = percentile(&plain, 0.5);
 	t = percentile(&traced, 0.5);
 	printf("round trip of a 4-byte region read, two processes\n");
-	printf("  %-38s %8.2f us median %8.2f us 99th\n", "bare ping-pong, same sizes", b * 1e6,
-	       percentile(&bare, 0.99) * 1e6);
-	printf("  %-38s %8.2f us median %8.2f us 99th  %.2f of bare\n", "vuser_read", p * 1e6,
-	       percentile(&plain, 0.99) * 1e6, p / b);
+	printf("  %-38s %8.2f us median %8.2f us 99th\n", "bare ping-pong, same sizes",
+	       b * 1e6, percentile(&bare, 0.99) * 1e6);
+	printf("  %-38s %8.2f us median %8.2f us 99th  %.2f of bare\n", "vuser_read",
+	       p * 1e6, percentile(&plain, 0.99) * 1e6, p / b);
 	printf("  %-38s %8.2f us median %8.2f us 99th  %.3f of without\n",
 	       "vuser_read, trace on", t * 1e6, percentile(&traced, 0.99) * 1e6, t / p);
 	close(fd);
@@ -228,7 +229,8 @@ static void round_trips(void)
 	waitpid(pid[1], NULL, 0);
 }
 
-/* ---- Many in flight ------------------------------------------------------------------ */
+/* ---- Many in flight ------------------------------------------------------------------
+ */
 
 static double pipelined(struct vuser_client *c)
 {
@@ -264,7 +266,8 @@ static double posted(struct vuser_client *c)
 				die(e.text);
 		vuser_cork(c, false);
 	}
-	if (vuser_read(c, VUSER_REGION_BAR0, 4, &v, sizeof(v), &e)) /* all of them were done */
+	if (vuser_read(c, VUSER_REGION_BAR0, 4, &v, sizeof(v),
+		       &e)) /* all of them were done */
 		die(e.text);
 	return BATCHES * (double)FLIGHT / (now() - start);
 }
@@ -323,7 +326,8 @@ static void many_in_flight(void)
 	printf("  %-38s %10.0f /s\n", "bare batches of the same bytes", bare);
 	printf("  %-38s %10.0f /s  %.1f times one at a time\n", "reads, pipelined", reads,
 	       reads / one);
-	printf("  %-38s %10.0f /s\n", "bare batches of posted writes' bytes", bare_writes);
+	printf("  %-38s %10.0f /s\n", "bare batches of posted writes' bytes",
+	       bare_writes);
 	printf("  %-38s %10.0f /s\n", "posted writes", single);
 	printf("  %-38s %10.0f /s\n", "posted writes, gathered by the engine", gathered);
 	close(batches);
@@ -333,17 +337,40 @@ static void many_in_flight(void)
 		waitpid(pid[i], NULL, 0);
 }
 
-/* ---- The program ----------------------------------------------------------------------- */
+/* ---- The program
+ * ----------------------------------------------------------------------- */
 
-/* Runs the program on a script; returns the seconds, *rss its largest size in KiB. */
-static double run_script(const char *program, const char *script, long *rss)
+/* Resident memory of a process in KiB, 0 when it has none any more. */
+static long resident(pid_t pid)
+{
+	char path[40], line[128];
+	long kib = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmRSS: %ld", &kib) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+/* Memory of the program early on and at last, in KiB. */
+struct memory {
+	long early, last;
+};
+
+/* Runs the program on a script; returns the seconds. */
+static double run_script(const char *program, const char *script, struct memory *memory)
 {
 	pid_t server, pid;
 	int fd = start_peer(serve_device, &server), status;
 	char option[32];
-	struct rusage usage;
 	double start;
 
+	*memory = (struct memory){ 0, 0 };
 	snprintf(option, sizeof(option), "--fd=%d", fd);
 	start = now();
 	pid = fork();
@@ -354,11 +381,23 @@ static double run_script(const char *program, const char *script, long *rss)
 		_exit(127);
 	}
 	close(fd);
-	if (pid < 0 || wait4(pid, &status, 0, &usage) < 0 || status)
+	if (pid < 0)
+		die("fork");
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		long kib;
+
+		usleep(10000);
+		kib = resident(pid);
+		if (!kib)
+			continue;
+		if (!memory->early)
+			memory->early = kib;
+		memory->last = kib;
+	}
+	if (status)
 		die("the program failed");
 	start = now() - start;
 	waitpid(server, NULL, 0);
-	*rss = usage.ru_maxrss;
 	return start;
 }
 
@@ -376,24 +415,23 @@ static void program(const char *path, long reads)
 {
 	char script[] = "/tmp/vfuctl-bench-XXXXXX", line[64];
 	int fd = mkstemp(script);
+	struct memory memory;
 	double seconds;
-	long rss;
 
 	if (fd < 0)
 		die("mkstemp");
 	close(fd);
 	printf("the program\n");
 	write_script(script, "read bar0 0", 100000);
-	seconds = run_script(path, script, &rss);
-	printf("  %-38s %10.0f lines/s, %ld KiB at most\n", "batch of 100,000 reads",
-	       100000 / seconds, rss);
-	for (long n = reads / 100; n <= reads; n *= 10) {
-		snprintf(line, sizeof(line), "repeat %ld read bar0 0", n);
-		write_script(script, line, 1);
-		seconds = run_script(path, script, &rss);
-		printf("  repeat %-10ld %-20s %10.0f reads/s, %ld KiB at most\n", n, "read",
-		       (double)n / seconds, rss);
-	}
+	seconds = run_script(path, script, &memory);
+	printf("  %-38s %10.0f lines/s\n", "batch of 100,000 reads", 100000 / seconds);
+	snprintf(line, sizeof(line), "repeat %ld read bar0 0", reads);
+	write_script(script, line, 1);
+	seconds = run_script(path, script, &memory);
+	snprintf(line, sizeof(line), "repeat %ld read", reads);
+	printf("  %-38s %10.0f /s\n", line, (double)reads / seconds);
+	printf("  %-38s %6ld KiB at first, %ld KiB at last\n",
+	       "resident memory meanwhile", memory.early, memory.last);
 	unlink(script);
 }
 
