@@ -161,13 +161,20 @@ static unsigned find_register(uint64_t offset, unsigned width)
  * A bus moves naturally aligned pieces of at most 8 bytes; so an access that is none is
  * split: 8 bytes at 0x04 are the registers at 0x04 and at 0x08. Pieces below 4 bytes the
  * BAR does not decode at all: they read as zero. A piece that it does decode and that
- * means no register reads as ones. Neither has any effect when written.
+ * means no register reads as ones. Neither has any effect when written. What is longer
+ * than any access of a processor, a dump, goes by 4 bytes, which most registers want.
  */
 #define NARROWEST 4u
+#define WIDEST	  8u
 
-static unsigned piece(uint64_t offset, uint32_t count)
+static unsigned widest_of(uint32_t count)
 {
-	unsigned width = 8;
+	return count > WIDEST ? NARROWEST : WIDEST;
+}
+
+static unsigned piece(uint64_t offset, uint32_t count, unsigned widest)
+{
+	unsigned width = widest;
 
 	while (width > count || offset % width)
 		width /= 2;
@@ -196,8 +203,10 @@ static void write_piece(struct edu *edu, uint64_t offset, unsigned width, uint64
 /* Registers are little-endian, as everything on the bus. */
 static void read_bar(const struct edu *edu, uint64_t offset, uint8_t *buf, uint32_t count)
 {
+	unsigned widest = widest_of(count);
+
 	while (count) {
-		unsigned width = piece(offset, count);
+		unsigned width = piece(offset, count, widest);
 		uint64_t value = read_piece(edu, offset, width);
 
 		for (unsigned i = 0; i < width; i++)
@@ -211,8 +220,10 @@ static void read_bar(const struct edu *edu, uint64_t offset, uint8_t *buf, uint3
 static void write_bar(struct edu *edu, uint64_t offset, const uint8_t *buf,
 		      uint32_t count)
 {
+	unsigned widest = widest_of(count);
+
 	while (count) {
-		unsigned width = piece(offset, count);
+		unsigned width = piece(offset, count, widest);
 		uint64_t value = 0;
 
 		for (unsigned i = 0; i < width; i++)
