@@ -26,7 +26,7 @@ static int make_address(const char *path, struct sockaddr_un *sun, struct vuser_
 		return error_set(e, VUSER_E_USAGE, ENAMETOOLONG,
 				 "the socket's path has %zu bytes, above the %zu there may be",
 				 strlen(path), sizeof(sun->sun_path) - 1);
-	strcpy(sun->sun_path, path);
+	memcpy(sun->sun_path, path, strlen(path) + 1);
 	return 0;
 }
 

@@ -104,13 +104,15 @@ int client_call(struct vuser_client *c, const struct vuser_payload *p, void *tai
 	int r;
 
 	if (!x)
-		return e ? e->code : VUSER_E_SYSTEM;
+		return client_not_built(e);
 	if (tail) { /* the whole payload, in one piece */
 		x->split = 0;
 		x->tail = tail;
 		x->tail_cap = tail_cap;
 	}
 	x->want_fds = message_find(p->command)->reply_fds;
+	if (p->command == VUSER_CMD_VERSION && !c->o.caps.twin_supported)
+		x->want_fds = 0;
 	r = proxy_call(c->proxy, x, e);
 	if (r)
 		return r;
@@ -182,7 +184,7 @@ static int check_caps(struct vuser_client *c, struct vuser_exchange *x,
 
 static int handshake(struct vuser_client *c, struct vuser_error *e)
 {
-	struct vuser_payload p = { .command = VUSER_CMD_VERSION }, reply;
+	struct vuser_payload p = { .command = VUSER_CMD_VERSION }, reply = { 0 };
 	struct vuser_exchange *x = NULL;
 	char json[512], *text;
 	size_t len;
@@ -210,6 +212,46 @@ static int handshake(struct vuser_client *c, struct vuser_error *e)
 }
 
 /* ---- Opening and closing ----------------------------------------------------------- */
+
+/* What the server hears: a member that is left out has its default. */
+static struct vuser_caps heard(const struct vuser_caps *o)
+{
+	unsigned there = o->present;
+	struct vuser_caps caps;
+
+	vuser_caps_default(&caps);
+	caps.present = there;
+	if (there & VUSER_CAP_MAX_MSG_FDS)
+		caps.max_msg_fds = o->max_msg_fds;
+	if (there & VUSER_CAP_MAX_DATA_XFER_SIZE)
+		caps.max_data_xfer_size = o->max_data_xfer_size;
+	if (there & VUSER_CAP_MAX_DMA_MAPS)
+		caps.max_dma_maps = o->max_dma_maps;
+	if (there & VUSER_CAP_PGSIZES)
+		caps.pgsizes = o->pgsizes;
+	if (there & VUSER_CAP_MIG_PGSIZE)
+		caps.migration_pgsize = o->migration_pgsize;
+	if (there & VUSER_CAP_MIG_MAX_BITMAP_SIZE)
+		caps.migration_max_bitmap_size = o->migration_max_bitmap_size;
+	if (there & VUSER_CAP_WRITE_MULTIPLE)
+		caps.write_multiple = o->write_multiple;
+	if (there & VUSER_CAP_TWIN_SUPPORTED)
+		caps.twin_supported = o->twin_supported;
+	if (there & VUSER_CAP_TWIN_FD_INDEX)
+		caps.twin_fd_index = o->twin_fd_index;
+	return caps;
+}
+
+/* How large the server's messages may be; an offer beyond any message's size is cut. */
+static void set_limits(struct vuser_client *c, struct proxy_options *po)
+{
+	c->max_data = c->o.caps.max_data_xfer_size;
+	if (c->max_data > UINT32_MAX - MESSAGE_SLACK)
+		c->max_data = UINT32_MAX - MESSAGE_SLACK;
+	c->limit = c->max_data + MESSAGE_SLACK;
+	po->limit = c->limit;
+	po->request_limit = c->max_data + CLIENT_REQUEST_HEAD;
+}
 
 static void update_coalescing(struct vuser_client *c)
 {
@@ -241,12 +283,11 @@ int vuser_client_attach(int fd, const struct vuser_options *o, struct vuser_clie
 		return error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory for a connection");
 	}
 	c->o = *o;
+	c->o.caps = heard(&o->caps);
 	c->lax = o->lax;
 	c->posting = !o->no_posting;
 	pthread_mutex_init(&c->lock, NULL);
-	c->limit = o->caps.max_data_xfer_size + MESSAGE_SLACK;
-	po.limit = c->limit;
-	po.request_limit = o->caps.max_data_xfer_size + 32;
+	set_limits(c, &po);
 	po.request_arg = c;
 	c->proxy = proxy_new(fd, &po);
 	if (c->proxy)

@@ -18,12 +18,14 @@ struct vuser_client {
 	struct vuser_options o;
 	struct vuser_version version;
 	struct vuser_caps theirs;
-	uint64_t limit;	      /* of a message of the server's */
+	uint64_t max_data; /* of one DMA request of the server's */
 	bool lax;
 	bool posting;
 	pthread_mutex_t lock; /* of what follows */
+	uint64_t limit;	      /* of a message of the server's */
 	struct known_region regions[VUSER_MAX_REGIONS];
 	struct iova_table windows;
+	uint64_t last_window; /* number of the last one made */
 };
 
 /*
@@ -37,6 +39,11 @@ int client_call(struct vuser_client *c, const struct vuser_payload *p, void *tai
 /* The command, not sent yet; its tail, if any, is borrowed until it is. */
 struct vuser_exchange *client_build(struct vuser_client *c, const struct vuser_payload *p,
 				    struct vuser_error *e);
+/* What a call returns when it could not be built, e having been told why. */
+static inline int client_not_built(const struct vuser_error *e)
+{
+	return e ? e->code : VUSER_E_SYSTEM;
+}
 /* Reads x's reply; one that does not decode is told with its bytes. */
 int client_decode(struct vuser_client *c, struct vuser_exchange *x,
 		  struct vuser_payload *reply, struct vuser_error *e) VUSER_CHECKED;
@@ -44,6 +51,9 @@ int client_decode(struct vuser_client *c, struct vuser_exchange *x,
 int client_bad_reply(struct vuser_client *c, struct vuser_exchange *x, size_t offset,
 		     const char *field, struct vuser_error *e, const char *fmt, ...)
 	VUSER_PRINTF(6, 7);
+
+/* Room in a request of the server's beside its data: the header and the longer head. */
+#define CLIENT_REQUEST_HEAD 32u
 
 /* client_dma.c: handles the server's requests. */
 void client_request(void *arg, struct vuser_exchange *x);

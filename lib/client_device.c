@@ -160,13 +160,15 @@ int vuser_raw(struct vuser_client *c, const void *msg, size_t len, const int *fd
 	struct vuser_exchange *x;
 	int r;
 
+	if (!len)
+		return error_set(e, VUSER_E_USAGE, EINVAL, "there are no bytes to send");
 	if (nfds > VUSER_MAX_FDS_HELD)
 		return error_set(e, VUSER_E_USAGE, E2BIG,
 				 "%zu descriptors, above the %u that one message takes", nfds,
 				 VUSER_MAX_FDS_HELD);
 	x = proxy_build(c->proxy, 0, NULL, 0, NULL, 0, e);
 	if (!x)
-		return VUSER_E_SYSTEM;
+		return client_not_built(e);
 	x->raw = true;
 	x->h = (struct vuser_header){ 0 };
 	if (!exchange_reserve(x, len)) {
@@ -176,7 +178,8 @@ int vuser_raw(struct vuser_client *c, const void *msg, size_t len, const int *fd
 	memcpy(x->bytes, msg, len);
 	x->size = len;
 	(void)vuser_header_decode(msg, len, &x->h, NULL);
-	memcpy(x->fds, fds, nfds * sizeof(int));
+	if (nfds)
+		memcpy(x->fds, fds, nfds * sizeof(int));
 	x->nfds = nfds;
 	r = proxy_start(c->proxy, x, EXCHANGE_WAIT, e);
 	if (r)

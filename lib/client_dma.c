@@ -8,7 +8,10 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "cursor.h"
 #include "error.h"
+
+#define MAP_ADDRESS (VUSER_HEADER_SIZE + 16u) /* in a DMA_MAP message */
 
 /* ---- The memory -------------------------------------------------------------------- */
 
@@ -83,13 +86,17 @@ static int check_map(struct vuser_client *c, uint64_t iova, uint64_t size,
 	return 0;
 }
 
-/* Adds w, which is freed if that fails. */
-static int add_window(struct vuser_client *c, struct window *w, struct vuser_error *e)
+/* Adds w, which is freed if that fails, and says its number. */
+static int add_window(struct vuser_client *c, struct window *w, uint64_t *number,
+		      struct vuser_error *e)
 {
 	int r;
 
 	pthread_mutex_lock(&c->lock);
+	w->number = ++c->last_window;
 	r = iova_add(&c->windows, w);
+	if (!r)
+		*number = w->number;
 	pthread_mutex_unlock(&c->lock);
 	if (!r)
 		return 0;
@@ -101,15 +108,24 @@ static int add_window(struct vuser_client *c, struct window *w, struct vuser_err
 	return r == -ENOMEM ? VUSER_E_SYSTEM : VUSER_E_USAGE;
 }
 
-static void drop_window(struct vuser_client *c, uint64_t iova)
+/* Not the one that may have taken its place meanwhile; number 0: there was none. */
+static void drop_window(struct vuser_client *c, uint64_t iova, uint64_t number)
 {
 	struct window *w;
 
 	pthread_mutex_lock(&c->lock);
 	w = iova_find(&c->windows, iova);
-	if (w && w->w.iova == iova)
+	if (w && w->w.iova == iova && w->number == number)
 		iova_remove(&c->windows, w);
 	pthread_mutex_unlock(&c->lock);
+}
+
+/* Drops the window of a DMA_MAP that failed. */
+static void drop_refused(struct vuser_client *c, const struct vuser_exchange *x)
+{
+	struct cursor sent = cursor_at(x->bytes + MAP_ADDRESS, sizeof(uint64_t));
+
+	drop_window(c, cursor_u64(&sent), x->tag);
 }
 
 static struct vuser_exchange *build_map(struct vuser_client *c, const struct vuser_window *w,
@@ -126,12 +142,40 @@ static struct vuser_exchange *build_map(struct vuser_client *c, const struct vus
 	x = client_build(c, &p, e);
 	if (!x)
 		return NULL;
-	x->tag = w->iova;
+	x->split = 0; /* the reply has no payload */
 	if (w->fd >= 0) {
 		x->fds[0] = w->fd;
 		x->nfds = 1;
 	}
 	return x;
+}
+
+static int send_map(struct vuser_client *c, const struct vuser_window *w, uint64_t number,
+		    bool nowait, struct vuser_error *e)
+{
+	struct vuser_exchange *x = build_map(c, w, e);
+	int r;
+
+	if (!x)
+		return client_not_built(e);
+	x->tag = number;
+	if (nowait)
+		return proxy_start(c->proxy, x, EXCHANGE_NOWAIT, e);
+	r = proxy_call(c->proxy, x, e);
+	if (!r)
+		proxy_release(c->proxy, x);
+	return r;
+}
+
+/* What is sent, with its own descriptor: the window may go before its message does. */
+static int own_copy(const struct vuser_window *w, struct vuser_window *out,
+		    struct vuser_error *e)
+{
+	*out = *w;
+	if (w->fd < 0)
+		return 0;
+	out->fd = fcntl(w->fd, F_DUPFD_CLOEXEC, 0);
+	return out->fd < 0 ? error_errno(e, "cannot pass the memory's descriptor") : 0;
 }
 
 /*
@@ -144,9 +188,8 @@ int vuser_map(struct vuser_client *c, uint64_t iova, uint64_t size, uint32_t pro
 	      struct vuser_error *e)
 {
 	struct vuser_window sent;
-	struct vuser_exchange *x;
 	struct window *w;
-	bool kept;
+	uint64_t number = 0;
 	int r = check_map(c, iova, size, backing, e);
 
 	if (r)
@@ -160,26 +203,18 @@ int vuser_map(struct vuser_client *c, uint64_t iova, uint64_t size, uint32_t pro
 		window_free(w);
 		return r;
 	}
-	sent = w->w;
-	if (sent.fd >= 0)
-		sent.fd = fcntl(sent.fd, F_DUPFD_CLOEXEC, 0);
-	r = add_window(c, w, e);
-	kept = !r;
-	if (!r || (c->lax && r == VUSER_E_USAGE)) {
-		x = build_map(c, &sent, e);
-		if (!x)
-			r = VUSER_E_SYSTEM;
-		else if (nowait)
-			r = proxy_start(c->proxy, x, EXCHANGE_NOWAIT, e);
-		else
-			r = proxy_call(c->proxy, x, e);
-		if (!r && !nowait)
-			proxy_release(c->proxy, x);
+	r = own_copy(&w->w, &sent, e);
+	if (r) {
+		window_free(w);
+		return r;
 	}
+	r = add_window(c, w, &number, e);
+	if (!r || (c->lax && r == VUSER_E_USAGE))
+		r = send_map(c, &sent, number, nowait, e);
 	if (sent.fd >= 0)
 		close(sent.fd);
-	if (r && kept)
-		drop_window(c, iova);
+	if (r)
+		drop_window(c, iova, number);
 	return r;
 }
 
@@ -189,7 +224,7 @@ int vuser_settle(struct vuser_client *c, struct vuser_error *e)
 	int r = proxy_settle(c->proxy, e), first = 0;
 
 	while ((x = proxy_next_failed(c->proxy))) {
-		drop_window(c, x->tag);
+		drop_refused(c, x);
 		if (!r && !first) {
 			first = x->result;
 			if (e)
@@ -204,29 +239,45 @@ static int send_unmap(struct vuser_client *c, uint64_t iova, uint64_t size, uint
 		      struct vuser_error *e)
 {
 	struct vuser_payload p = { .command = VUSER_CMD_DMA_UNMAP }, reply;
+	struct vuser_dma_unmap *got = &reply.u.dma_unmap;
+	struct vuser_exchange *x;
+	int r;
 
 	p.u.dma_unmap = (struct vuser_dma_unmap){ .argsz = sizeof(p.u.dma_unmap),
 						  .flags = flags,
 						  .address = iova,
 						  .size = size };
-	return client_call(c, &p, NULL, 0, &reply, NULL, e);
+	r = client_call(c, &p, NULL, 0, &reply, &x, e);
+	if (r)
+		return r;
+	if (got->address != iova || got->size != size)
+		r = client_bad_reply(
+			c, x, VUSER_HEADER_SIZE + 8, "address", e,
+			"the reply is about 0x%llx bytes at 0x%llx, asked was "
+			"for 0x%llx at 0x%llx",
+			(unsigned long long)got->size, (unsigned long long)got->address,
+			(unsigned long long)size, (unsigned long long)iova);
+	proxy_release(c->proxy, x);
+	return r;
 }
 
 int vuser_unmap(struct vuser_client *c, uint64_t iova, uint64_t size, struct vuser_error *e)
 {
-	struct window *w;
+	const struct window *w;
+	uint64_t number;
 	int r;
 
 	pthread_mutex_lock(&c->lock);
 	w = iova_exact(&c->windows, iova, size);
+	number = w ? w->number : 0;
 	pthread_mutex_unlock(&c->lock);
-	if (!w && !c->lax)
+	if (!number && !c->lax)
 		return error_set(e, VUSER_E_USAGE, ENOENT,
 				 "no window of 0x%llx bytes at 0x%llx is mapped",
 				 (unsigned long long)size, (unsigned long long)iova);
 	r = send_unmap(c, iova, size, 0, e);
-	if (!r && w)
-		drop_window(c, iova);
+	if (!r)
+		drop_window(c, iova, number);
 	return r;
 }
 
@@ -352,10 +403,6 @@ static void dma_read(struct vuser_client *c, struct vuser_exchange *x,
 	void *payload;
 	int err;
 
-	if (dma->count > c->o.caps.max_data_xfer_size) {
-		proxy_refuse(c->proxy, x, EINVAL, "count is above our max_data_xfer_size");
-		return;
-	}
 	reply = proxy_reply(c->proxy, x, head + (size_t)dma->count, &payload);
 	if (!reply)
 		return;
@@ -417,6 +464,11 @@ void client_request(void *arg, struct vuser_exchange *x)
 	if (vuser_payload_decode(x->h.command, false, x->bytes + VUSER_HEADER_SIZE,
 				 x->size - VUSER_HEADER_SIZE, &p, &e)) {
 		proxy_refuse(c->proxy, x, EINVAL, e.text);
+		return;
+	}
+	if (p.u.dma.count > c->max_data) {
+		proxy_refuse(c->proxy, x, EINVAL,
+			     "count is above our max_data_xfer_size");
 		return;
 	}
 	head = x->size - VUSER_HEADER_SIZE - p.tail_len;

@@ -101,10 +101,12 @@ static struct vuser_exchange *build_read(struct vuser_client *c, uint32_t region
 	x->split = ACCESS_SIZE;
 	x->tail = buf;
 	x->tail_cap = count;
-	if (need > c->limit) { /* lax: what we ask for we must take */
+	pthread_mutex_lock(&c->lock);
+	if (need > c->limit) { /* what we ask for we must take */
 		c->limit = need;
-		proxy_set_limits(c->proxy, need, c->o.caps.max_data_xfer_size + 32);
+		proxy_set_limits(c->proxy, need, c->max_data + CLIENT_REQUEST_HEAD);
 	}
+	pthread_mutex_unlock(&c->lock);
 	return x;
 }
 
@@ -160,7 +162,7 @@ int vuser_read(struct vuser_client *c, uint32_t region, uint64_t offset, void *b
 	if (r)
 		return r;
 	x = build_read(c, region, offset, buf, count, e);
-	return x ? call_and_check(c, x, e) : VUSER_E_SYSTEM;
+	return x ? call_and_check(c, x, e) : client_not_built(e);
 }
 
 int vuser_write(struct vuser_client *c, uint32_t region, uint64_t offset, const void *buf,
@@ -173,7 +175,7 @@ int vuser_write(struct vuser_client *c, uint32_t region, uint64_t offset, const 
 		return r;
 	x = build_access(c, VUSER_CMD_REGION_WRITE, region, offset, count, buf, e);
 	if (!x)
-		return VUSER_E_SYSTEM;
+		return client_not_built(e);
 	if (!posted || !c->posting)
 		return call_and_check(c, x, e);
 	x->h.flags |= VUSER_FLAG_NO_REPLY;
@@ -219,6 +221,15 @@ int vuser_write_multi(struct vuser_client *c, const struct vuser_multi_entry *en
 
 /* ---- Many in flight ---------------------------------------------------------------- */
 
+static int start(struct vuser_client *c, struct vuser_exchange **x, struct vuser_error *e)
+{
+	int r = *x ? proxy_start(c->proxy, *x, EXCHANGE_WAIT, e) : client_not_built(e);
+
+	if (r)
+		*x = NULL;
+	return r;
+}
+
 int vuser_start_read(struct vuser_client *c, uint32_t region, uint64_t offset, void *buf,
 		     size_t count, struct vuser_exchange **out, struct vuser_error *e)
 {
@@ -227,7 +238,7 @@ int vuser_start_read(struct vuser_client *c, uint32_t region, uint64_t offset, v
 	if (r)
 		return r;
 	*out = build_read(c, region, offset, buf, count, e);
-	return *out ? proxy_start(c->proxy, *out, EXCHANGE_WAIT, e) : VUSER_E_SYSTEM;
+	return start(c, out, e);
 }
 
 int vuser_start_write(struct vuser_client *c, uint32_t region, uint64_t offset,
@@ -239,7 +250,7 @@ int vuser_start_write(struct vuser_client *c, uint32_t region, uint64_t offset,
 	if (r)
 		return r;
 	*out = build_access(c, VUSER_CMD_REGION_WRITE, region, offset, count, buf, e);
-	return *out ? proxy_start(c->proxy, *out, EXCHANGE_WAIT, e) : VUSER_E_SYSTEM;
+	return start(c, out, e);
 }
 
 int vuser_finish(struct vuser_client *c, struct vuser_exchange *x, struct vuser_error *e)

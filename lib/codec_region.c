@@ -28,60 +28,73 @@ static const struct tail region_info_room = { .name = "room", .show = VUSER_SHOW
 
 #define REGION_INFO_SIZE 32u
 
+/* Shows one capability at off of the tail. Returns where it ends. */
+static size_t show_cap(const struct vuser_payload *p, size_t at, size_t off,
+		       const struct vuser_regioncap *cap, struct vuser_field f, int *area,
+		       vuser_field_fn *fn, void *arg)
+{
+	static const struct {
+		const char *name;
+		uint8_t off, width;
+		enum vuser_show show;
+		uint16_t of; /* this capability, 0 for any */
+	} parts[] = {
+		{ "id", 0, 2, VUSER_SHOW_COUNT, 0 },
+		{ "version", 2, 2, VUSER_SHOW_COUNT, 0 },
+		{ "next", 4, 4, VUSER_SHOW_HEX, 0 },
+		{ "type", 8, 4, VUSER_SHOW_HEX, VUSER_REGIONCAP_TYPE },
+		{ "subtype", 12, 4, VUSER_SHOW_HEX, VUSER_REGIONCAP_TYPE },
+		{ "nr_areas", 8, 4, VUSER_SHOW_COUNT, VUSER_REGIONCAP_SPARSE_MMAP },
+		{ "reserved", 12, 4, VUSER_SHOW_COUNT, VUSER_REGIONCAP_SPARSE_MMAP },
+	};
+	size_t end = off;
+
+	for (size_t k = 0; k < sizeof(parts) / sizeof(parts[0]); k++) {
+		if (parts[k].of && parts[k].of != cap->id)
+			continue;
+		f.name = parts[k].name;
+		f.show = parts[k].show;
+		end = off + parts[k].off + parts[k].width;
+		tail_field(p, at, off + parts[k].off, parts[k].width, f, fn, arg);
+	}
+	f.show = VUSER_SHOW_HEX;
+	for (uint32_t a = 0; a < cap->nr_areas; a++, end += 16) {
+		f.index = (*area)++;
+		f.name = "area.offset";
+		tail_field(p, at, end, 8, f, fn, arg);
+		f.name = "area.size";
+		tail_field(p, at, end + 8, 8, f, fn, arg);
+	}
+	return end;
+}
+
 /* The chain counts from the payload's start, so it is walked as if that were there. */
 static void walk_chain(const struct vuser_payload *p, size_t at, vuser_field_fn *fn, void *arg)
 {
 	struct vuser_regioncap caps[VUSER_MAX_REGION_CAPS];
 	const uint8_t *payload = p->tail - REGION_INFO_SIZE;
 	size_t n, shown = 0;
-	int broken = vuser_regioncap_walk(payload, p->tail_len + REGION_INFO_SIZE, caps,
-					  VUSER_MAX_REGION_CAPS, &n, NULL);
+	int area = 0, broken;
+	struct vuser_field rest = { .name = "unexplained", .show = VUSER_SHOW_NONE };
 
+	broken = vuser_regioncap_walk(payload, p->tail_len + REGION_INFO_SIZE, caps,
+				      VUSER_MAX_REGION_CAPS, &n, NULL);
 	for (size_t i = 0; i < n; i++) {
 		size_t off = caps[i].offset - REGION_INFO_SIZE;
-		struct vuser_field f = { .index = (int)i, .show = VUSER_SHOW_COUNT };
-		static const struct {
-			const char *name;
-			uint8_t off, width;
-		} common[] = { { "id", 0, 2 }, { "version", 2, 2 }, { "next", 4, 4 } };
+		struct vuser_field f = { .index = (int)i };
 
 		if (off < shown)
 			continue; /* overlaps one that was shown */
-		for (size_t k = 0; k < 3; k++) {
-			f.name = common[k].name;
-			f.show = k == 2 ? VUSER_SHOW_HEX : VUSER_SHOW_COUNT;
-			tail_field(p, at, off + common[k].off, common[k].width, f, fn, arg);
-		}
-		shown = off + 8;
-		if (caps[i].id == VUSER_REGIONCAP_TYPE) {
-			f.show = VUSER_SHOW_HEX;
-			f.name = "type";
-			tail_field(p, at, shown, 4, f, fn, arg);
-			f.name = "subtype";
-			tail_field(p, at, shown + 4, 4, f, fn, arg);
-			shown += 8;
-		} else if (caps[i].id == VUSER_REGIONCAP_SPARSE_MMAP) {
-			f.show = VUSER_SHOW_COUNT;
-			f.name = "nr_areas";
-			tail_field(p, at, shown, 4, f, fn, arg);
-			shown += 8;
-			f.show = VUSER_SHOW_HEX;
-			for (uint32_t a = 0; a < caps[i].nr_areas; a++, shown += 16) {
-				f.index = (int)a;
-				f.name = "area.offset";
-				tail_field(p, at, shown, 8, f, fn, arg);
-				f.name = "area.size";
-				tail_field(p, at, shown + 8, 8, f, fn, arg);
-			}
-		}
+		rest.index = (int)i;
+		if (off > shown)
+			tail_field(p, at, shown, off - shown, rest, fn, arg);
+		shown = show_cap(p, at, off, &caps[i], f, &area, fn, arg);
 	}
-	if (shown < p->tail_len) {
-		struct vuser_field rest = { .name = broken ? "broken_chain" : "unexplained",
-					    .index = -1,
-					    .show = VUSER_SHOW_NONE };
-
+	rest.index = -1;
+	if (broken)
+		rest.name = "broken_chain";
+	if (shown < p->tail_len)
 		tail_field(p, at, shown, p->tail_len - shown, rest, fn, arg);
-	}
 }
 
 static const struct tail region_info_chain = { .name = "chain",

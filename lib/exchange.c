@@ -10,12 +10,27 @@
 
 void exchange_pool_init(struct exchange_pool *pool)
 {
+	TAILQ_INIT(&pool->all);
 	TAILQ_INIT(&pool->free);
 	pool->count = 0;
 }
 
-static void destroy(struct vuser_exchange *x)
+/* Lets go of what x holds. */
+static void strip(struct vuser_exchange *x)
 {
+	if (x->own_fds)
+		channel_close_fds(x->fds, x->nfds);
+	channel_close_fds(x->reply_fds, x->nreply_fds);
+	if (x->bytes != x->small)
+		free(x->bytes);
+	x->own_fds = false;
+	x->nreply_fds = 0;
+	x->bytes = x->small;
+}
+
+static void destroy(struct exchange_pool *pool, struct vuser_exchange *x)
+{
+	TAILQ_REMOVE(&pool->all, x, all);
 	pthread_cond_destroy(&x->wake);
 	free(x);
 }
@@ -24,14 +39,14 @@ void exchange_pool_free(struct exchange_pool *pool)
 {
 	struct vuser_exchange *x;
 
-	while ((x = TAILQ_FIRST(&pool->free))) {
-		TAILQ_REMOVE(&pool->free, x, link);
-		destroy(x);
+	while ((x = TAILQ_FIRST(&pool->all))) {
+		strip(x);
+		destroy(pool, x);
 	}
-	pool->count = 0;
+	exchange_pool_init(pool);
 }
 
-static struct vuser_exchange *create(void)
+static struct vuser_exchange *create(struct exchange_pool *pool)
 {
 	struct vuser_exchange *x = malloc(sizeof(*x));
 	pthread_condattr_t attr;
@@ -42,6 +57,7 @@ static struct vuser_exchange *create(void)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&x->wake, &attr);
 	pthread_condattr_destroy(&attr);
+	TAILQ_INSERT_TAIL(&pool->all, x, all);
 	return x;
 }
 
@@ -53,14 +69,14 @@ struct vuser_exchange *exchange_get(struct exchange_pool *pool)
 		TAILQ_REMOVE(&pool->free, x, link);
 		pool->count--;
 	} else {
-		x = create();
+		x = create(pool);
 		if (!x)
 			return NULL;
 	}
 	/* Field by field: the arrays are large and need no clearing. */
 	x->kind = EXCHANGE_WAIT;
 	x->place = PLACE_OWNER;
-	x->raw = x->replied = x->own_fds = x->sleeping = false;
+	x->raw = x->replied = x->answer = x->own_fds = x->sleeping = false;
 	x->bytes = x->small;
 	x->cap = EXCHANGE_SMALL;
 	x->size = x->sent = 0;
@@ -80,13 +96,9 @@ struct vuser_exchange *exchange_get(struct exchange_pool *pool)
 
 void exchange_put(struct exchange_pool *pool, struct vuser_exchange *x)
 {
-	if (x->own_fds)
-		channel_close_fds(x->fds, x->nfds);
-	channel_close_fds(x->reply_fds, x->nreply_fds);
-	if (x->bytes != x->small)
-		free(x->bytes);
+	strip(x);
 	if (pool->count >= EXCHANGE_POOL) {
-		destroy(x);
+		destroy(pool, x);
 		return;
 	}
 	TAILQ_INSERT_HEAD(&pool->free, x, link);

@@ -30,10 +30,12 @@ enum exchange_place {
 struct vuser_exchange {
 	TAILQ_ENTRY(vuser_exchange) link;
 	TAILQ_ENTRY(vuser_exchange) sleeper;
+	TAILQ_ENTRY(vuser_exchange) all;
 	enum exchange_kind kind;
 	enum exchange_place place;
 	bool raw;      /* bytes of the user's: any reply will do, none is wrong */
 	bool replied;  /* REQUEST: an answer was given */
+	bool answer;   /* a reply of ours */
 	bool own_fds;  /* to be closed with it */
 	bool sleeping; /* in the list of sleepers */
 	struct vuser_header h;
@@ -69,11 +71,12 @@ struct vuser_exchange {
 TAILQ_HEAD(exchange_list, vuser_exchange);
 
 struct exchange_pool {
-	struct exchange_list free;
-	size_t count;
+	struct exchange_list all, free;
+	size_t count; /* of those that are free */
 };
 
 void exchange_pool_init(struct exchange_pool *pool);
+/* Those that are out somewhere are freed with it. */
 void exchange_pool_free(struct exchange_pool *pool);
 /* An empty one, NULL when memory is out. */
 struct vuser_exchange *exchange_get(struct exchange_pool *pool);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "iova.h"
@@ -94,8 +95,20 @@ void window_free(struct window *w)
 	free(w);
 }
 
+/* A write must not make a file longer that is shorter than its window. */
+static bool is_within(int fd, uint64_t offset, size_t len)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return true;
+	return offset <= (uint64_t)st.st_size && len <= (uint64_t)st.st_size - offset;
+}
+
 static int copy_file(int fd, uint64_t offset, uint8_t *buf, size_t len, bool write)
 {
+	if (write && !is_within(fd, offset, len))
+		return -EFAULT;
 	while (len) {
 		ssize_t n = write ? pwrite(fd, buf, len, (off_t)offset)
 				  : pread(fd, buf, len, (off_t)offset);

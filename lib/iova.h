@@ -10,6 +10,7 @@ struct window {
 	void *map;	       /* all of it, page-aligned; NULL if it is reached otherwise */
 	size_t map_len;
 	uint8_t *mem; /* of the window in map */
+	uint64_t number; /* the owner's */
 };
 
 /* In order of address, none overlapping another. */

@@ -104,6 +104,9 @@ static int decode_layout(const struct layout *l, const void *head, size_t head_l
 	p->tail = tail;
 	p->tail_len = tail_len;
 	if (head_len > l->fixed) { /* head holds more than the fixed part: one piece */
+		if (tail_len)
+			return error_at(e, VUSER_E_PROTOCOL, VUSER_HEADER_SIZE + l->fixed,
+					"size", "the data is in two pieces");
 		p->tail = bytes + l->fixed;
 		p->tail_len = head_len - l->fixed;
 	}
@@ -308,9 +311,9 @@ static void payload_fields(const struct message_row *row, const uint8_t *msg, si
 		rest.show = l->tail->show;
 	}
 	rest.offset = at;
-	rest.size = h->size > at ? h->size - at : there - l->fixed;
+	rest.size = (h->size > len ? h->size : len) - at;
 	rest.bytes = buf + l->fixed;
-	rest.len = there - l->fixed < rest.size ? there - l->fixed : rest.size;
+	rest.len = there - l->fixed;
 	fn(arg, &rest);
 }
 

@@ -346,7 +346,7 @@ int engine_receive(struct proxy *p, enum patience patience, uint64_t deadline,
 		   struct vuser_error *e)
 {
 	int fds[CHANNEL_MAX_FDS];
-	size_t nfds, room, taken;
+	size_t nfds = 0, room, taken;
 	bool in, out, block;
 	ssize_t n = 0;
 	void *buf;

@@ -33,6 +33,18 @@ static int resize(struct reader *r, size_t cap, struct vuser_error *e)
 	return 0;
 }
 
+/*
+ * Room to grow by: with what has come, never with what a header promises, and not beyond
+ * the largest message and one read.
+ */
+static size_t growth(const struct reader *r, size_t have)
+{
+	size_t more = have < READER_ROOM ? 2 * READER_ROOM - have : have + READER_ROOM;
+	uint64_t lack = r->limit > have ? r->limit - have : 0;
+
+	return more - READER_ROOM > lack ? (size_t)lack + READER_ROOM : more;
+}
+
 int reader_space(struct reader *r, void **p, size_t *n, struct vuser_error *e)
 {
 	size_t have = r->end - r->start;
@@ -47,10 +59,8 @@ int reader_space(struct reader *r, void **p, size_t *n, struct vuser_error *e)
 	}
 	r->start = 0;
 	r->end = have;
-	/* Room grows with what has come, never with what a header promises. */
 	if (r->cap - have < READER_ROOM / 2) {
-		ret = resize(r, have < READER_ROOM ? 2 * READER_ROOM : 2 * have + READER_ROOM,
-			     e);
+		ret = resize(r, have + growth(r, have), e);
 		if (ret)
 			return ret;
 	}
@@ -61,15 +71,20 @@ int reader_space(struct reader *r, void **p, size_t *n, struct vuser_error *e)
 
 size_t reader_filled(struct reader *r, size_t n, const int *fds, size_t nfds)
 {
+	uint64_t last = r->pos + (r->end - r->start) + n - 1;
 	size_t taken = 0;
 
+	if (!n)
+		return 0;
 	r->end += n;
-	while (n && taken < nfds && r->nfds < VUSER_MAX_FDS_HELD)
-		r->fds[r->nfds++] = (struct reader_fd){ .fd = fds[taken++],
-							.last = r->pos + (r->end - r->start) -
-								1 };
-	if (taken < nfds)
+	while (taken < nfds && r->nfds < VUSER_MAX_FDS_HELD)
+		r->fds[r->nfds++] = (struct reader_fd){ fds[taken++], last };
+	if (taken < nfds) {
+		if (!r->fds_lost)
+			r->lost_first = last;
+		r->lost_last = last;
 		r->fds_lost = true;
+	}
 	return taken;
 }
 
@@ -86,8 +101,11 @@ static void give_fds(struct reader *r, struct reader_message *m)
 	r->nfds -= n;
 	if (n)
 		memmove(r->fds, r->fds + n, r->nfds * sizeof(r->fds[0]));
-	m->fds_lost = r->fds_lost;
-	r->fds_lost = false;
+	m->fds_lost = r->fds_lost && r->lost_first < r->pos;
+	if (m->fds_lost) {
+		r->lost_first = r->lost_last;
+		r->fds_lost = r->lost_last >= r->pos;
+	}
 }
 
 static void advance(struct reader *r, size_t n)

@@ -29,7 +29,8 @@ struct reader {
 	uint64_t limit;		/* largest message that is kept */
 	struct reader_fd fds[VUSER_MAX_FDS_HELD];
 	size_t nfds;
-	bool fds_lost;	    /* since the last message, some did not fit */
+	bool fds_lost; /* some did not fit, of the reads that end at these positions */
+	uint64_t lost_first, lost_last;
 	uint64_t dropping;  /* bytes of a dropped message still to come */
 	uint8_t head[READER_HEAD];
 	size_t head_len;

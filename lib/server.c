@@ -34,12 +34,21 @@ int vuser_server_new(const struct vuser_device *desc, void *dev,
 		return error_set(e, VUSER_E_USAGE, EINVAL,
 				 "a device has at most %u regions and %u interrupt types",
 				 VUSER_MAX_REGIONS, VUSER_MAX_IRQS);
+	if ((o->caps.present & VUSER_CAP_MAX_DATA_XFER_SIZE) &&
+	    (!o->caps.max_data_xfer_size ||
+	     o->caps.max_data_xfer_size > VUSER_LIMIT_DATA_XFER))
+		return error_set(e, VUSER_E_USAGE, EINVAL,
+				 "max_data_xfer_size is at least 1 and at most %u",
+				 VUSER_LIMIT_DATA_XFER);
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory for a server");
 	s->desc = desc;
 	s->dev = dev;
 	s->o = *o;
+	s->max_data = o->caps.max_data_xfer_size;
+	if (!(o->caps.present & VUSER_CAP_MAX_DATA_XFER_SIZE))
+		s->max_data = VUSER_DEFAULT_DATA_XFER;
 	s->listener = -1;
 	atomic_init(&s->client, -1);
 	atomic_init(&s->stopped, false);
@@ -51,20 +60,27 @@ int vuser_server_new(const struct vuser_device *desc, void *dev,
 
 int vuser_server_listen(struct vuser_server *s, const char *path, struct vuser_error *e)
 {
-	int r = channel_listen(path, &s->listener, e);
+	char *own;
+	int r;
 
+	if (s->listener >= 0)
+		return error_set(e, VUSER_E_USAGE, EBUSY, "the server listens already");
+	own = strdup(path);
+	if (!own)
+		return error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory for a path");
+	r = channel_listen(path, &s->listener, e);
 	if (r)
-		return r;
-	s->path = strdup(path);
-	return s->path ? 0 : error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory for a path");
+		free(own);
+	else
+		s->path = own;
+	return r;
 }
 
 int vuser_server_attach(struct vuser_server *s, int fd, struct vuser_error *e)
 {
 	struct proxy_options po = { .sends = VUSER_S2C,
-				    .limit = s->o.caps.max_data_xfer_size + MESSAGE_SLACK,
-				    .request_limit = s->o.caps.max_data_xfer_size +
-						     MESSAGE_SLACK,
+				    .limit = s->max_data + MESSAGE_SLACK,
+				    .request_limit = s->max_data + MESSAGE_SLACK,
 				    .timeout = s->o.timeout,
 				    .trace = s->o.trace,
 				    .event = s->o.event,
@@ -118,6 +134,7 @@ void vuser_server_free(struct vuser_server *s)
 
 /* ---- Running ------------------------------------------------------------------------- */
 
+/* Commands that came meanwhile are handled at its end, and may give the device more. */
 static bool work(struct vuser_server *s)
 {
 	bool more;
@@ -126,8 +143,9 @@ static bool work(struct vuser_server *s)
 		return false;
 	proxy_hold(s->proxy, true);
 	more = s->desc->work(s->dev);
+	s->handled = false;
 	proxy_hold(s->proxy, false);
-	return more;
+	return more || s->handled;
 }
 
 /* What has come, then the device's own work. block waits for something to come. */
@@ -272,6 +290,8 @@ static int access_memory(struct vuser_server *s, uint64_t iova, uint8_t *buf, si
 		} else {
 			if (n > s->theirs.max_data_xfer_size)
 				n = (size_t)s->theirs.max_data_xfer_size;
+			if (n > s->max_data) /* more would not be taken as a reply */
+				n = (size_t)s->max_data;
 			r = by_message(s, iova, buf, n, write);
 		}
 		iova += n;

@@ -13,6 +13,7 @@ struct vuser_server {
 	const struct vuser_device *desc;
 	void *dev;
 	struct vuser_server_options o;
+	uint64_t max_data; /* largest count of a transfer, as we tell it */
 	char *path; /* of the socket it made */
 	int listener;
 	atomic_int client; /* its socket, for vuser_server_stop() */
@@ -24,6 +25,8 @@ struct vuser_server {
 	bool dropping; /* what it sent first ends the connection */
 	struct vuser_caps theirs;
 	bool write_multiple; /* agreed */
+	uint64_t max_maps;   /* as we told it */
+	bool handled;	     /* a command, since it was last cleared */
 	struct iova_table windows;
 };
 

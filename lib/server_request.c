@@ -94,11 +94,13 @@ static int do_version(struct request *q)
 	}
 	if (p.u.version.minor > VUSER_PROTO_MINOR)
 		p.u.version.minor = VUSER_PROTO_MINOR;
-	s->write_multiple = ours.write_multiple && s->theirs.write_multiple;
+	s->write_multiple = (ours.present & VUSER_CAP_WRITE_MULTIPLE) &&
+			    ours.write_multiple && s->theirs.write_multiple;
 	if (!s->write_multiple)
 		ours.present &= ~(unsigned)VUSER_CAP_WRITE_MULTIPLE;
 	if (ours.max_dma_maps > s->theirs.max_dma_maps)
 		ours.max_dma_maps = s->theirs.max_dma_maps;
+	s->max_maps = ours.max_dma_maps;
 	if (vuser_caps_encode(&ours, json, sizeof(json) - VUSER_HEADER_SIZE - 4, &len, &e))
 		return refuse(q, EINVAL, "our capabilities do not fit");
 	p.tail = (const uint8_t *)json;
@@ -196,7 +198,7 @@ static int do_dma_map(struct request *q)
 		return refuse(q, EINVAL, "the window is empty or wraps around");
 	if (m->offset > INT64_MAX || m->size > INT64_MAX - m->offset)
 		return refuse(q, EINVAL, "offset and size are beyond any file");
-	if (q->s->windows.n >= q->s->o.caps.max_dma_maps)
+	if (q->s->windows.n >= q->s->max_maps)
 		return refuse(q, ENOSPC, "max_dma_maps windows are mapped already");
 	w = make_window(q, &err);
 	if (!w)
@@ -300,7 +302,7 @@ static int check_access(struct request *q, uint32_t region, uint64_t offset, uin
 	if (region >= q->s->desc->num_regions)
 		return refuse(q, EINVAL, "there is no such region");
 	d = &q->s->desc->regions[region];
-	if (count > q->s->o.caps.max_data_xfer_size)
+	if (count > q->s->max_data)
 		return refuse(q, EINVAL, "count is above max_data_xfer_size");
 	if (offset > d->size || count > d->size - offset)
 		return refuse(q, EINVAL, "it reaches beyond the region's end");
@@ -428,6 +430,7 @@ void server_request(void *arg, struct vuser_exchange *x)
 	struct request q = { .s = s, .x = x, .p = &p };
 	int err;
 
+	s->handled = true;
 	if (s->dropping) {
 		proxy_refuse(s->proxy, x, EINVAL, "the handshake failed");
 		return;
@@ -445,6 +448,23 @@ void server_request(void *arg, struct vuser_exchange *x)
 
 /* ---- Replies to our own requests ------------------------------------------------------- */
 
+static int bad_dma_reply(struct vuser_server *s, const struct vuser_exchange *x,
+			 size_t len)
+{
+	uint8_t msg[VUSER_HEADER_SIZE + EXCHANGE_HEAD];
+	struct vuser_error e;
+
+	vuser_header_encode(&x->reply, msg);
+	memcpy(msg + VUSER_HEADER_SIZE, x->head, x->head_len);
+	error_at(
+		&e, VUSER_E_PROTOCOL, VUSER_HEADER_SIZE, "count",
+		"the reply to %s, %zu bytes after its header, is not about the %zu asked for",
+		vuser_command_name(x->h.command), x->head_len + x->tail_len, len);
+	proxy_tell(s->proxy, VUSER_EVENT_REFUSED, &e, msg,
+		   VUSER_HEADER_SIZE + x->head_len);
+	return -EPROTO;
+}
+
 int server_check_dma_reply(struct vuser_server *s, struct vuser_exchange *x, size_t len,
 			   bool write, uint8_t *buf)
 {
@@ -452,7 +472,6 @@ int server_check_dma_reply(struct vuser_server *s, struct vuser_exchange *x, siz
 	uint64_t count = len;
 	struct cursor c = cursor_at(x->head, x->head_len);
 
-	(void)s;
 	if (write && got == 0)
 		return 0; /* the header alone says that all was written */
 	(void)cursor_u64(&c);
@@ -461,9 +480,9 @@ int server_check_dma_reply(struct vuser_server *s, struct vuser_exchange *x, siz
 	else if (got == 12 + len * !write)
 		count = cursor_u32(&c);
 	else
-		return -EPROTO;
+		return bad_dma_reply(s, x, len);
 	if (c.failed || count != len)
-		return -EPROTO;
+		return bad_dma_reply(s, x, len);
 	if (!write && got == 12 + len) {
 		/* The data began four bytes before where it was looked for. */
 		size_t early = x->head_len - 12;

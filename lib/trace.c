@@ -27,9 +27,10 @@ struct vuser_trace {
 	pthread_mutex_t lock;
 	atomic_bool on, has_sink;
 	struct entry *ring;
-	size_t length;	 /* of the ring */
-	uint64_t passed; /* messages since the beginning */
-	uint64_t first;	 /* number of the oldest that counts, less one */
+	size_t length;	  /* of the ring */
+	uint64_t passed;  /* messages since the beginning, which numbers them */
+	uint64_t entered; /* those of them that went into the ring */
+	uint64_t first;	  /* how many of those do not count any more */
 	uint8_t *arena;
 	uint64_t written; /* bytes ever written to the arena, gaps included */
 	int64_t epoch;	  /* real time less monotonic time */
@@ -89,7 +90,7 @@ int vuser_trace_resize(struct vuser_trace *t, size_t messages, struct vuser_erro
 	free(t->ring);
 	t->ring = ring;
 	t->length = length;
-	t->first = t->passed;
+	t->first = t->entered;
 	pthread_mutex_unlock(&t->lock);
 	return 0;
 }
@@ -107,7 +108,7 @@ bool vuser_trace_is_on(const struct vuser_trace *t)
 void vuser_trace_clear(struct vuser_trace *t)
 {
 	pthread_mutex_lock(&t->lock);
-	t->first = t->passed;
+	t->first = t->entered;
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -132,16 +133,16 @@ static void gather(uint8_t *dst, const struct trace_message *m, size_t n)
 	size_t h = n < m->head_len ? n : m->head_len;
 
 	memcpy(dst, m->head, h);
-	if (n > h)
+	if (n > h && m->data)
 		memcpy(dst + h, m->data, n - h);
 }
 
 static void keep(struct vuser_trace *t, const struct trace_message *m)
 {
-	struct entry *en = &t->ring[t->passed % t->length];
+	struct entry *en = &t->ring[t->entered % t->length];
 	size_t there = m->head_len + m->data_len;
 
-	t->passed++;
+	t->entered++;
 	en->number = t->passed;
 	en->time = (uint64_t)((int64_t)m->now + t->epoch);
 	en->latency = m->latency;
@@ -188,6 +189,7 @@ static void tell(struct vuser_trace *t, const struct trace_message *m)
 void trace_message(struct vuser_trace *t, const struct trace_message *m)
 {
 	pthread_mutex_lock(&t->lock);
+	t->passed++;
 	if (t->on)
 		keep(t, m);
 	if (t->sink)
@@ -209,21 +211,26 @@ void vuser_trace_add(struct vuser_trace *t, enum vuser_dir dir, const void *msg,
 	trace_message(t, &m);
 }
 
-size_t vuser_trace_count(const struct vuser_trace *t)
+static size_t kept(const struct vuser_trace *t)
 {
-	uint64_t n = t->passed - t->first;
+	uint64_t n = t->entered - t->first;
 
 	return n < t->length ? (size_t)n : t->length;
 }
 
-bool vuser_trace_get(const struct vuser_trace *t, size_t i, struct vuser_record *r)
+size_t vuser_trace_count(struct vuser_trace *t)
 {
-	size_t count = vuser_trace_count(t);
-	const struct entry *en;
+	size_t n;
 
-	if (i >= count)
-		return false;
-	en = &t->ring[(t->passed - count + i) % t->length];
+	pthread_mutex_lock(&t->lock);
+	n = kept(t);
+	pthread_mutex_unlock(&t->lock);
+	return n;
+}
+
+static void read_entry(const struct vuser_trace *t, const struct entry *en,
+		       struct vuser_record *r)
+{
 	*r = (struct vuser_record){ .number = en->number,
 				    .time = en->time,
 				    .latency = en->latency,
@@ -233,10 +240,21 @@ bool vuser_trace_get(const struct vuser_trace *t, size_t i, struct vuser_record 
 				    .bytes = en->head,
 				    .kept = en->kept };
 	if (en->kept <= HEAD_BYTES)
-		return true;
+		return;
 	if (t->written - en->place <= ARENA_BYTES)
 		r->bytes = t->arena + en->place % ARENA_BYTES;
 	else
 		r->kept = HEAD_BYTES;
-	return true;
+}
+
+bool vuser_trace_get(struct vuser_trace *t, size_t i, struct vuser_record *r)
+{
+	size_t count;
+
+	pthread_mutex_lock(&t->lock);
+	count = kept(t);
+	if (i < count)
+		read_entry(t, &t->ring[(t->entered - count + i) % t->length], r);
+	pthread_mutex_unlock(&t->lock);
+	return i < count;
 }

@@ -348,10 +348,13 @@ void vuser_trace_clear(struct vuser_trace *t);
 /* A new length; what was kept is lost. VUSER_E_SYSTEM when memory is out. */
 int vuser_trace_resize(struct vuser_trace *t, size_t messages, struct vuser_error *e)
 	VUSER_CHECKED;
-size_t vuser_trace_count(const struct vuser_trace *t);
-/* The i-th message kept, 0 the oldest. Valid until the next message passes. */
-bool vuser_trace_get(const struct vuser_trace *t, size_t i, struct vuser_record *r);
-/* fn sees each message whole as it passes, even when the ring is off. NULL ends that. */
+size_t vuser_trace_count(struct vuser_trace *t);
+/* The i-th message kept, 0 the oldest. Its bytes are valid until the next message passes. */
+bool vuser_trace_get(struct vuser_trace *t, size_t i, struct vuser_record *r);
+/*
+ * fn sees each message whole as it passes, even when the ring is off. NULL ends that. It may
+ * not call the trace.
+ */
 void vuser_trace_sink(struct vuser_trace *t, void (*fn)(void *arg, const struct vuser_record *r),
 		      void *arg);
 /* Adds a message that passed elsewhere. */
@@ -589,8 +592,9 @@ struct vuser_irq_desc {
 };
 
 /*
- * A device: what it is, and what it does. Callbacks run one at a time and return 0 or a
- * negative errno, which goes to the client as it is; those that are NULL are not needed.
+ * A device: what it is, and what it does. Callbacks run one at a time, also while one of
+ * them waits for the client's memory, and return 0 or a negative errno, which goes to the
+ * client as it is; those that are NULL are not needed.
  */
 struct vuser_device {
 	const char *name;
@@ -604,11 +608,11 @@ struct vuser_device {
 	int (*write)(void *dev, uint32_t region, uint64_t offset, const void *buf,
 		     uint32_t count);
 	int (*reset)(void *dev);
-	/* The client has left, its DMA windows and eventfds are gone already. */
+	/* The client has left, its DMA windows are gone already. */
 	void (*left)(void *dev);
 	/*
-	 * A slice of work, some hundred microseconds at most, between two commands. Returns
-	 * true while there is more. Called after each command and until it returns false.
+	 * A slice of work, some hundred microseconds at most, done between commands. Returns
+	 * true while there is more: then it is called again as soon as no command waits.
 	 */
 	bool (*work)(void *dev);
 };
@@ -652,7 +656,8 @@ void vuser_server_stop(struct vuser_server *s);
  * The client's memory, for a device: by mapping or by the descriptor where one was given,
  * by DMA_READ and DMA_WRITE messages where not; within one window's permissions, across
  * windows that touch. Returns 0 or a negative errno: EFAULT outside any window, EPERM
- * against its permissions, EINTR when the client left meanwhile, else what it answered.
+ * against its permissions, EINTR when the client left meanwhile, else what it answered. After
+ * an error some of the bytes may have been moved.
  */
 int vuser_server_dma_read(struct vuser_server *s, uint64_t iova, void *buf, size_t len);
 int vuser_server_dma_write(struct vuser_server *s, uint64_t iova, const void *buf, size_t len);

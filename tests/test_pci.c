@@ -188,7 +188,7 @@ static struct example {
 	{ "a_bist_that_runs", BLANK, { { 0x0f, 1, 0xc0 } }, "\tBIST is running\n" },
 	{ "interrupt_pin_d", BLANK, { { 0x3c, 2, 0x04ff } },
 	  "\tInterrupt: pin D routed to IRQ 255\n", "interrupt", "{'line':255,'pin':4}" },
-	{ "an_interrupt_pin_beyond_d", BLANK, { { 0x3c, 2, 0xdbff } }, /* ESC */
+	{ "an_interrupt_pin_beyond_d", BLANK, { { 0x3c, 2, 0xdbff } }, /* 'A' + it: ESC */
 	  "\tInterrupt: pin ? routed to IRQ 255\n"
 	  "\t!!! [3d] there is no interrupt pin 219\n" },
 	{ "no_interrupt", BLANK, { }, "", "interrupt", "nothing", .absent = "Interrupt" },
@@ -381,7 +381,8 @@ static struct example {
 	  { { 0x100, 4, 0x00020001 }, { 0x104, 4, 0x00100000 } },
 	  "\tCapabilities: [100 v2] Advanced Error Reporting\n"
 	  "\t\tUESta:\tDLP- SDES- TLP- FCP- CmpltTO- CmpltAbrt- UnxCmplt- RxOF- "
-	  "MalfTLP- ECRC- UnsupReq+ ACSViol-\n", "capabilities.0.ue_sta", "{'flags':['UnsupReq']}" },
+	  "MalfTLP- ECRC- UnsupReq+ ACSViol-\n",
+	  "capabilities.0.ue_sta", "{'flags':['UnsupReq']}" },
 	{ "error_log", LONG,
 	  { { 0x100, 4, 0x00020001 }, { 0x114, 4, 0x2000 },
 	    { 0x118, 8, 0x04000001000000b4ull } },
