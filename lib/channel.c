@@ -118,6 +118,7 @@ ssize_t channel_send(int fd, const struct iovec *iov, size_t n, const int *fds, 
 	ssize_t r;
 
 	if (nfds) {
+		memset(control.buf, 0, CMSG_SPACE(nfds * sizeof(int)));
 		msg.msg_control = control.buf;
 		msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
 		cmsg = CMSG_FIRSTHDR(&msg);

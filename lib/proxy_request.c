@@ -14,6 +14,14 @@ static void refuse_large(struct proxy *p, struct vuser_exchange *x)
 	proxy_refuse(p, x, EINVAL, why);
 }
 
+/* Replies that a peer does not read must not pile up: then its next request waits. */
+static bool may_reply(struct proxy *p)
+{
+	if (p->out.bytes > VUSER_MAX_OUTGOING_BYTES)
+		engine_flush(p);
+	return p->out.bytes <= VUSER_MAX_OUTGOING_BYTES || p->mute;
+}
+
 /* Handles what has come, one at a time. Called with the lock, let go of meanwhile. */
 void engine_handle(struct proxy *p)
 {
@@ -24,7 +32,7 @@ void engine_handle(struct proxy *p)
 		return;
 	p->handling = true;
 	p->corks++; /* the replies to a batch leave together */
-	while ((x = TAILQ_FIRST(&p->incoming))) {
+	while ((x = TAILQ_FIRST(&p->incoming)) && may_reply(p)) {
 		TAILQ_REMOVE(&p->incoming, x, link);
 		p->nincoming--;
 		p->incoming_bytes -= x->size;
@@ -51,8 +59,8 @@ struct vuser_exchange *proxy_reply(struct proxy *p, struct vuser_exchange *x, si
 {
 	struct vuser_exchange *reply;
 
-	x->replied = true;
-	if (x->h.flags & VUSER_FLAG_NO_REPLY)
+	x->replied = x->h.flags & VUSER_FLAG_NO_REPLY;
+	if (x->replied)
 		return NULL;
 	pthread_mutex_lock(&p->lock);
 	reply = exchange_get(&p->pool);
@@ -69,6 +77,7 @@ struct vuser_exchange *proxy_reply(struct proxy *p, struct vuser_exchange *x, si
 					  .flags = VUSER_TYPE_REPLY };
 	reply->size = VUSER_HEADER_SIZE + len;
 	reply->since = x->sent_at;
+	x->replied = true;
 	*payload = reply->bytes + VUSER_HEADER_SIZE;
 	return reply;
 }

@@ -442,8 +442,6 @@ void server_request(void *arg, struct vuser_exchange *x)
 		err = handlers[x->h.command](&q);
 	if (err)
 		proxy_refuse(s->proxy, x, err, q.why ? q.why : vuser_errno_text(err));
-	else
-		x->replied = true;
 }
 
 /* ---- Replies to our own requests ------------------------------------------------------- */
