@@ -49,6 +49,20 @@ int fail_from(struct app *app, const struct vuser_error *e)
 	return failure_from(&app->fail, e);
 }
 
+int fail_about(struct app *app, const struct vuser_error *e, const char *subject)
+{
+	struct failure *f = &app->fail;
+	char text[sizeof(f->text)], name[200];
+
+	failure_from(f, e);
+	printable(name, sizeof(name), subject);
+	if (strstr(f->text, name))
+		return f->kind;
+	memcpy(text, f->text, sizeof(text));
+	snprintf(f->text, sizeof(f->text), "%s: %.380s", name, text);
+	return f->kind;
+}
+
 void app_note_status(struct app *app, int status)
 {
 	if (!app->status)

@@ -44,8 +44,8 @@ struct shell;
 struct app {
 	struct settings set;
 	struct sink sink;
-	struct output *out;  /* of the command that runs, NULL if none does */
-	struct failure fail; /* why the last one failed */
+	struct output *out;	   /* of the command that runs, NULL if none does */
+	struct failure fail;	   /* why the last one failed */
 	const struct place *place; /* NULL at the prompt and for a single command */
 	struct shell *shell;	   /* NULL when there is no prompt */
 	bool keep_going;
@@ -57,7 +57,8 @@ struct app {
 	const char *pending; /* $VFUCTL_SOCKET, until something is connected to */
 	bool lost_told;
 	bool has_lost;
-	struct vuser_event lost; /* not told yet */
+	struct vuser_event lost;    /* not told yet */
+	struct vuser_event refused; /* the last one, a reply */
 	struct dma_file *files;
 
 	struct vuser_trace *trace;
@@ -66,7 +67,7 @@ struct app {
 	char *trace_name;
 	bool trace_json;
 	uint64_t trace_start; /* time of the first message, 0 before it */
-	uint16_t send_id; /* of the next message that `send` makes */
+	uint16_t send_id;     /* of the next message that `send` makes */
 };
 
 int app_init(struct app *app);
@@ -76,8 +77,11 @@ void app_free(struct app *app);
 /* Both return the kind of failure. */
 #define fail(app, kind, err, ...) failure_set(&(app)->fail, kind, err, __VA_ARGS__)
 int fail_from(struct app *app, const struct vuser_error *e);
+/* Says whose failure it is, a path, if the text does not. */
+int fail_about(struct app *app, const struct vuser_error *e, const char *subject);
 
-/* A line on standard error, "vfuctl: " before it; at the prompt the line being typed survives. */
+/* A line on standard error, "vfuctl: " before it; at the prompt the line being typed
+ * survives. */
 void app_say(struct app *app, const char *fmt, ...) VUSER_PRINTF(2, 3);
 /* Tells why the last command failed, with its place, unless that was told already. */
 void app_tell_failure(struct app *app);
@@ -100,7 +104,7 @@ const char *plain(struct app *app);
 /* Monotonic, in nanoseconds. */
 int64_t now_ns(void);
 
-/* ---- connection.c ------------------------------------------------------------------ */
+/* ---- connection.c -------------------------------------------------------------- */
 
 /* Closes what there is and connects. attach takes fd. */
 int connection_open(struct app *app, const char *path);
@@ -125,7 +129,7 @@ int connection_poll(struct app *app, int fd, int timeout);
 /* Closes files whose windows are gone. */
 void connection_sweep_files(struct app *app);
 
-/* ---- tracing.c ---------------------------------------------------------------------- */
+/* ---- tracing.c ----------------------------------------------------------------- */
 
 /* Records all messages in a file from now on. */
 int tracing_open(struct app *app, const char *path);
@@ -135,7 +139,7 @@ bool tracing_is_json(const char *path);
 /* Listens to messages if a setting or a file wants them. */
 void tracing_update(struct app *app);
 
-/* ---- signals.c ---------------------------------------------------------------------- */
+/* ---- signals.c ----------------------------------------------------------------- */
 
 /* SIGINT and SIGTERM interrupt what runs; SIGPIPE is ignored. */
 void signals_init(void);

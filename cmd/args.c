@@ -143,23 +143,26 @@ static int read_words(struct reader *r, char *const *words, size_t n)
 static int missing(struct reader *r)
 {
 	const struct synopsis *s = r->s;
-	const struct item *wanted = NULL;
-	size_t found = 0;
+	char names[100] = "";
+	size_t found = 0, len = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
-		if (!s->items[i].option || s->items[i].optional)
+		if (!s->items[i].option || s->items[i].optional || len >= sizeof(names))
 			continue;
-		wanted = &s->items[i];
-		found += given(r->a, wanted);
+		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%.*s",
+					len ? " or " : "", (int)s->items[i].len,
+					s->items[i].name);
+		found += given(r->a, &s->items[i]);
 	}
-	if (wanted && found != 1)
-		return found ? usage(r, "only one of its kind goes with %.*s", (int)wanted->len, wanted->name) : usage(r, "%.*s or another of its kind is missing", (int)wanted->len, wanted->name);
+	if (len && found != 1)
+		return usage(r, found ? "either %s, not both" : "%s is missing", names);
 	if (s->again && r->next == s->n)
 		return FAIL_NONE;
 	for (size_t i = r->next; i < s->n; i++) {
 		if (s->items[i].option || s->items[i].optional)
 			continue;
-		return usage(r, "%.*s is missing", (int)s->items[i].len, s->items[i].name);
+		return usage(r, "%.*s is missing", (int)s->items[i].len,
+			     s->items[i].name);
 	}
 	return FAIL_NONE;
 }

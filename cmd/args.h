@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Synopses, and the arguments of a command read by one: arity, options, kinds of words. */
+/* Synopses, and the arguments of a command read by one: arity, options, kinds of words.
+ */
 #ifndef ARGS_H
 #define ARGS_H
 
@@ -10,8 +11,8 @@
 #include "fail.h"
 
 /*
- * A synopsis is what help shows after a command's name, and all there is to say which words
- * the command takes:
+ * A synopsis is what help shows after a command's name, and all there is to say which
+ *words the command takes:
  *
  *	OFFSET       a word of that kind (see the table in args.c)
  *	r|w|rw       one of these words; of several kinds if they are in capitals
@@ -62,10 +63,12 @@ enum complete complete_kind(const char *command, const char *name, size_t len);
 /* True if the len characters at name are text. */
 bool name_is(const char *name, size_t len, const char *text);
 /*
- * What is wrong with word as what a synopsis calls name, which may be "VALUE|ERRNO|timeout";
+ * What is wrong with word as what a synopsis calls name, which may be
+ * "VALUE|ERRNO|timeout";
  * "" if it is none of these, NULL if nothing is.
  */
-const char *kind_check(const char *command, const char *name, size_t len, const char *word);
+const char *kind_check(const char *command, const char *name, size_t len,
+		       const char *word);
 
 /* A word and the item it was read as. */
 struct arg {
@@ -89,7 +92,8 @@ int args_read(const char *command, const char *synopsis, char *const *words, siz
 	      struct args *a, struct failure *f);
 void args_free(struct args *a);
 
-/* The word of an item, by its name in the synopsis ("OFFSET", "--file"); NULL without one. */
+/* The word of an item, by its name in the synopsis ("OFFSET", "--file"); NULL without
+ * one. */
 const char *arg(const struct args *a, const char *name);
 /* The i-th of them. */
 const char *arg_nth(const struct args *a, const char *name, size_t i);

@@ -6,7 +6,7 @@
 
 #include "app.h"
 
-/* ---- connect, disconnect ----------------------------------------------------------- */
+/* ---- connect, disconnect ------------------------------------------------------- */
 
 static void tell_outstanding(struct app *app, unsigned n)
 {
@@ -36,32 +36,37 @@ static int run_disconnect(struct app *app, const struct args *a)
 	return FAIL_NONE;
 }
 
-/* ---- caps --------------------------------------------------------------------------- */
+/* ---- caps ---------------------------------------------------------------------- */
 
 enum cap_kind { CAP_COUNT, CAP_SIZE, CAP_MASK, CAP_BOOL };
 /* What holds between the two sides. */
 enum cap_rule { RULE_LOWER, RULE_THEIRS, RULE_BOTH };
 
 static const struct cap_row {
-	const char *name, *within, *member; /* "migration.pgsize", "migration", "pgsize" */
+	const char *name, *within,
+		*member; /* "migration.pgsize", "migration", "pgsize" */
 	unsigned present;
 	size_t place;
 	enum cap_kind kind;
 	enum cap_rule rule;
 } cap_rows[] = {
-#define CAP(name, within, member, field, bit, kind, rule)                                          \
-	{ name, within, member, bit, offsetof(struct vuser_caps, field), kind, rule }
-	CAP("max_msg_fds", NULL, "max_msg_fds", max_msg_fds, VUSER_CAP_MAX_MSG_FDS, CAP_COUNT,
-	    RULE_THEIRS),
+#define CAP(name, within, member, field, bit, kind, rule)                            \
+	{                                                                            \
+		name, within, member, bit, offsetof(struct vuser_caps, field), kind, \
+			rule                                                         \
+	}
+	CAP("max_msg_fds", NULL, "max_msg_fds", max_msg_fds, VUSER_CAP_MAX_MSG_FDS,
+	    CAP_COUNT, RULE_THEIRS),
 	CAP("max_data_xfer_size", NULL, "max_data_xfer_size", max_data_xfer_size,
 	    VUSER_CAP_MAX_DATA_XFER_SIZE, CAP_SIZE, RULE_LOWER),
 	CAP("max_dma_maps", NULL, "max_dma_maps", max_dma_maps, VUSER_CAP_MAX_DMA_MAPS,
 	    CAP_COUNT, RULE_LOWER),
 	CAP("pgsizes", NULL, "pgsizes", pgsizes, VUSER_CAP_PGSIZES, CAP_MASK, RULE_BOTH),
-	CAP("migration.pgsize", "migration", "pgsize", migration_pgsize, VUSER_CAP_MIG_PGSIZE,
-	    CAP_SIZE, RULE_THEIRS),
+	CAP("migration.pgsize", "migration", "pgsize", migration_pgsize,
+	    VUSER_CAP_MIG_PGSIZE, CAP_SIZE, RULE_THEIRS),
 	CAP("migration.max_bitmap_size", "migration", "max_bitmap_size",
-	    migration_max_bitmap_size, VUSER_CAP_MIG_MAX_BITMAP_SIZE, CAP_SIZE, RULE_LOWER),
+	    migration_max_bitmap_size, VUSER_CAP_MIG_MAX_BITMAP_SIZE, CAP_SIZE,
+	    RULE_LOWER),
 	CAP("write_multiple", NULL, "write_multiple", write_multiple,
 	    VUSER_CAP_WRITE_MULTIPLE, CAP_BOOL, RULE_BOTH),
 	CAP("twin_socket.supported", "twin_socket", "supported", twin_supported,
@@ -132,7 +137,8 @@ static int run_caps(struct app *app, const struct args *a)
 {
 	const struct vuser_caps *ours = vuser_client_offered(app->client);
 	const struct vuser_caps *theirs = vuser_client_theirs(app->client);
-	cJSON *sides[] = { json_object(json(app), "ours"), json_object(json(app), "theirs"),
+	cJSON *sides[] = { json_object(json(app), "ours"),
+			   json_object(json(app), "theirs"),
 			   json_object(json(app), "in_force") };
 	char left[48], middle[48], right[48];
 
@@ -153,12 +159,13 @@ static int run_caps(struct app *app, const struct args *a)
 		cap_text(left, sizeof(left), row, o, ours->present & row->present);
 		cap_text(middle, sizeof(middle), row, t, theirs->present & row->present);
 		cap_text(right, sizeof(right), row, f, true);
-		fprintf(text(app), "%-26s %-22s %-22s %s\n", row->name, left, middle, right);
+		fprintf(text(app), "%-26s %-22s %-22s %s\n", row->name, left, middle,
+			right);
 	}
 	return FAIL_NONE;
 }
 
-/* ---- status ------------------------------------------------------------------------- */
+/* ---- status -------------------------------------------------------------------- */
 
 static struct vuser_counter total(const struct vuser_counter *c)
 {
@@ -194,8 +201,9 @@ static void status_counters(struct app *app, const struct vuser_stats *s)
 	struct vuser_counter sent = total(s->sent), received = total(s->received);
 
 	if (text(app))
-		fprintf(text(app), "\n%s%-26s %9s %11s %9s %11s %7s%s\n", bold(app), "messages",
-			"sent", "bytes", "received", "bytes", "errors", plain(app));
+		fprintf(text(app), "\n%s%-26s %9s %11s %9s %11s %7s%s\n", bold(app),
+			"messages", "sent", "bytes", "received", "bytes", "errors",
+			plain(app));
 	for (size_t i = 0; i < VUSER_CMD_LIMIT; i++) {
 		const struct vuser_counter *out = &s->sent[i], *in = &s->received[i];
 
@@ -215,10 +223,10 @@ static void status_counters(struct app *app, const struct vuser_stats *s)
 	counter_json(json(app), "received", &received);
 	if (text(app))
 		fprintf(text(app),
-			"%-26s %9" PRIu64 " %11" PRIu64 " %9" PRIu64 " %11" PRIu64 " %7" PRIu64
-			"\n",
-			"all", sent.messages, sent.bytes, received.messages, received.bytes,
-			received.errors + sent.errors);
+			"%-26s %9" PRIu64 " %11" PRIu64 " %9" PRIu64 " %11" PRIu64
+			" %7" PRIu64 "\n",
+			"all", sent.messages, sent.bytes, received.messages,
+			received.bytes, received.errors + sent.errors);
 }
 
 static void status_troubles(struct app *app, const struct vuser_stats *s)
@@ -260,7 +268,8 @@ static void status_negotiated(struct app *app)
 		fprintf(text(app), "%-26s %u.%u\n", "version", v.major, v.minor);
 	for (size_t i = 0; i < NCAPS; i++) {
 		const struct cap_row *row = &cap_rows[i];
-		uint64_t value = cap_in_force(row, cap_value(ours, row), cap_value(theirs, row));
+		uint64_t value =
+			cap_in_force(row, cap_value(ours, row), cap_value(theirs, row));
 
 		cap_json(caps, row, value);
 		cap_text(what, sizeof(what), row, value, true);

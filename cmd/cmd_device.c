@@ -37,10 +37,11 @@ static int get_region(struct app *app, uint32_t index, struct described *d)
 	if (vuser_get_region(app->client, index, &d->region, &d->refusal) == 0)
 		return FAIL_NONE;
 	d->region = NULL;
-	return d->refusal.code == VUSER_E_REMOTE ? FAIL_NONE : fail_from(app, &d->refusal);
+	return d->refusal.code == VUSER_E_REMOTE ? FAIL_NONE
+						 : fail_from(app, &d->refusal);
 }
 
-/* ---- regions --------------------------------------------------------------------------- */
+/* ---- regions ------------------------------------------------------------------- */
 
 static const char *cap_name(uint16_t id)
 {
@@ -84,8 +85,9 @@ static void show_cap(struct app *app, cJSON *array, const struct vuser_regioncap
 		json_hex(entry, "offset", area.offset);
 		json_hex(entry, "size", area.size);
 		if (out)
-			fprintf(out, "        area %" PRIu32 ": 0x%" PRIx64 " bytes at 0x%" PRIx64
-				     "\n",
+			fprintf(out,
+				"        area %" PRIu32 ": 0x%" PRIx64
+				" bytes at 0x%" PRIx64 "\n",
 				i, area.size, area.offset);
 	}
 }
@@ -160,8 +162,9 @@ static int show_regions(struct app *app, uint32_t n)
 	int rc = FAIL_NONE;
 
 	if (text(app))
-		fprintf(text(app), "%s%4s  %-8s  %-12s %-10s %-26s %-12s %3s%s\n", bold(app), "",
-			"region", "size", "", "flags", "offset", "fds", plain(app));
+		fprintf(text(app), "%s%4s  %-8s  %-12s %-10s %-26s %-12s %3s%s\n",
+			bold(app), "", "region", "size", "", "flags", "offset", "fds",
+			plain(app));
 	for (uint32_t i = 0; i < n && !rc; i++) {
 		rc = get_region(app, i, &d);
 		if (!rc)
@@ -180,7 +183,7 @@ static int run_regions(struct app *app, const struct args *a)
 	return rc ? rc : show_regions(app, info.num_regions);
 }
 
-/* ---- irqs ------------------------------------------------------------------------------- */
+/* ---- irqs ---------------------------------------------------------------------- */
 
 static void show_irq(struct app *app, cJSON *array, uint32_t index,
 		     const struct vuser_irq_info *info, const struct vuser_error *refusal)
@@ -228,7 +231,7 @@ static int run_irqs(struct app *app, const struct args *a)
 	return rc ? rc : show_irqs(app, info.num_irqs);
 }
 
-/* ---- config ------------------------------------------------------------------------------ */
+/* ---- config -------------------------------------------------------------------- */
 
 /* Sizes that the decoder shows beside BARs and ROM. */
 static int read_sizes(struct app *app, uint32_t num_regions, struct pci_view *view)
@@ -252,8 +255,8 @@ static int read_sizes(struct app *app, uint32_t num_regions, struct pci_view *vi
 }
 
 /* Reads config space into buf, as much as there is. */
-static int read_config(struct app *app, const struct vuser_device_info *info, uint8_t *buf,
-		       struct pci_view *view)
+static int read_config(struct app *app, const struct vuser_device_info *info,
+		       uint8_t *buf, struct pci_view *view)
 {
 	uint64_t max = vuser_client_theirs(app->client)->max_data_xfer_size;
 	struct described d;
@@ -304,7 +307,7 @@ static int run_config(struct app *app, const struct args *a)
 	return rc;
 }
 
-/* ---- info -------------------------------------------------------------------------------- */
+/* ---- info ---------------------------------------------------------------------- */
 
 static void show_device(struct app *app, const struct vuser_device_info *info,
 			const struct pci_view *view)

@@ -12,7 +12,7 @@
 
 static const char *const prot_flags[] = { "read", "write", NULL };
 
-/* ---- dma map ---------------------------------------------------------------------------- */
+/* ---- dma map ------------------------------------------------------------------- */
 
 static uint32_t prot_of(const struct args *a)
 {
@@ -73,8 +73,8 @@ static int map_file(struct app *app, const struct args *a)
 	file->next = app->files;
 	app->files = file;
 	rc = check_file_size(app, file->fd, path, offset, size);
-	if (!rc && vuser_map(app->client, iova, size, prot_of(a), VUSER_BACK_FILE, file->fd,
-			     offset, false, &e))
+	if (!rc && vuser_map(app->client, iova, size, prot_of(a), VUSER_BACK_FILE,
+			     file->fd, offset, false, &e))
 		rc = fail_from(app, &e);
 	if (rc)
 		connection_sweep_files(app);
@@ -84,7 +84,8 @@ static int map_file(struct app *app, const struct args *a)
 static int run_map(struct app *app, const struct args *a)
 {
 	uint64_t iova = arg_number(a, "IOVA", 0), size = arg_number(a, "SIZE", 0);
-	enum vuser_backing backing = arg(a, "--no-fd") ? VUSER_BACK_NONE : VUSER_BACK_MEMFD;
+	enum vuser_backing backing =
+		arg(a, "--no-fd") ? VUSER_BACK_NONE : VUSER_BACK_MEMFD;
 	struct vuser_error e;
 
 	json_hex(json(app), "address", iova);
@@ -96,7 +97,7 @@ static int run_map(struct app *app, const struct args *a)
 	return FAIL_NONE;
 }
 
-/* ---- dma unmap --------------------------------------------------------------------------- */
+/* ---- dma unmap ----------------------------------------------------------------- */
 
 static int run_unmap(struct app *app, const struct args *a)
 {
@@ -122,7 +123,7 @@ static int run_unmap_all(struct app *app, const struct args *a)
 	return FAIL_NONE;
 }
 
-/* ---- dma list ---------------------------------------------------------------------------- */
+/* ---- dma list ------------------------------------------------------------------ */
 
 /* What is behind a window: the name of its descriptor. */
 static void backing_text(const struct vuser_window *w, char *buf, size_t cap)
@@ -174,9 +175,9 @@ static int run_list(struct app *app, const struct args *a)
 
 	(void)a;
 	if (text(app))
-		fprintf(text(app), "%s%-18s %-14s %-11s %8s %10s %8s %10s  %s%s\n", bold(app),
-			"iova", "size", "flags", "DMA_READ", "bytes", "DMA_WRITE", "bytes",
-			"memory", plain(app));
+		fprintf(text(app), "%s%-18s %-14s %-11s %8s %10s %8s %10s  %s%s\n",
+			bold(app), "iova", "size", "flags", "DMA_READ", "bytes",
+			"DMA_WRITE", "bytes", "memory", plain(app));
 	for (size_t i = 0; vuser_window_get(app->client, i, &w); i++)
 		show_window(app, array, &w);
 	return FAIL_NONE;

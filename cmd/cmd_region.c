@@ -7,7 +7,7 @@
 #include "transfer.h"
 #include "words.h"
 
-/* ---- Values and bytes ------------------------------------------------------------------- */
+/* ---- Values and bytes ---------------------------------------------------------- */
 
 static void to_bytes(uint8_t *bytes, uint64_t value, unsigned width)
 {
@@ -35,8 +35,8 @@ int check_fits(struct app *app, uint64_t value, unsigned width)
 {
 	if (width >= 8 || value >> (width * 8) == 0)
 		return FAIL_NONE;
-	return fail(app, FAIL_USAGE, 0, "0x%" PRIx64 " does not fit into %u byte%s", value,
-		    width, width == 1 ? "" : "s");
+	return fail(app, FAIL_USAGE, 0, "0x%" PRIx64 " does not fit into %u byte%s",
+		    value, width, width == 1 ? "" : "s");
 }
 
 int target_read(struct app *app, struct target t, uint64_t offset, unsigned width,
@@ -77,7 +77,7 @@ void target_json(struct app *app, struct target t, uint64_t offset, uint64_t cou
 	json_count(json(app), "count", count);
 }
 
-/* ---- read, write ------------------------------------------------------------------------- */
+/* ---- read, write --------------------------------------------------------------- */
 
 int run_read(struct app *app, const struct args *a)
 {
@@ -117,9 +117,10 @@ int run_write(struct app *app, const struct args *a)
 	return target_write(app, t, offset, width, value, arg(a, "-p") != NULL);
 }
 
-/* ---- multi -------------------------------------------------------------------------------- */
+/* ---- multi --------------------------------------------------------------------- */
 
-static size_t multi_entries(const struct args *a, struct vuser_multi_entry *entries, size_t max)
+static size_t multi_entries(const struct args *a, struct vuser_multi_entry *entries,
+			    size_t max)
 {
 	struct vuser_multi_entry *e;
 	uint64_t value = 0;
@@ -147,8 +148,8 @@ static int check_multi(struct app *app, const struct args *a)
 	int rc = FAIL_NONE;
 
 	if (a->n / 4 > VUSER_MULTI_WRITES)
-		return fail(app, FAIL_USAGE, 0, "%zu writes; a message holds %u", a->n / 4,
-			    VUSER_MULTI_WRITES);
+		return fail(app, FAIL_USAGE, 0, "%zu writes; a message holds %u",
+			    a->n / 4, VUSER_MULTI_WRITES);
 	for (size_t i = 0; i + 3 < a->n && !rc; i += 4) {
 		word_number(a->v[i + 2].word, &value);
 		word_width(a->v[i + 3].word, &width);
@@ -173,11 +174,11 @@ static int run_multi(struct app *app, const struct args *a)
 	return FAIL_NONE;
 }
 
-/* ---- poll ---------------------------------------------------------------------------------- */
+/* ---- poll ---------------------------------------------------------------------- */
 
-#define POLL_WIDTH	4
+#define POLL_WIDTH	 4
 #define POLL_SLEEP_LEAST 50000 /* ns between two reads; doubled each time */
-#define POLL_SLEEP_MOST	10000000
+#define POLL_SLEEP_MOST	 10000000
 
 static int check_poll(struct app *app, const struct args *a)
 {

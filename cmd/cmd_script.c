@@ -8,7 +8,7 @@
 #include "script.h"
 #include "words.h"
 
-/* ---- expect ------------------------------------------------------------------------------ */
+/* ---- expect -------------------------------------------------------------------- */
 
 #define OUTCOME "VALUE|ERRNO|timeout"
 
@@ -17,7 +17,7 @@ static bool prints_value(char *const *v, size_t n)
 {
 	const struct command *row;
 	struct failure why;
-	struct args a;
+	struct args a = { 0 };
 	size_t used;
 	bool prints;
 
@@ -72,12 +72,13 @@ static int run_expect(struct app *app, const struct args *a)
 	if (rc)
 		failure_text(&app->fail, came, sizeof(came));
 	else if (out->has_value)
-		snprintf(came, sizeof(came), "0x%0*" PRIx64, (int)out->width * 2, out->value);
+		snprintf(came, sizeof(came), "0x%0*" PRIx64, (int)out->width * 2,
+			 out->value);
 	return fail(app, FAIL_EXPECTATION, 0, "expected %s, but %s: %s", outcome,
 		    rc ? "it failed" : "there came", came);
 }
 
-/* ---- repeat, time ------------------------------------------------------------------------ */
+/* ---- repeat, time -------------------------------------------------------------- */
 
 static int run_repeat(struct app *app, const struct args *a)
 {
@@ -108,7 +109,7 @@ static int run_time(struct app *app, const struct args *a)
 	return FAIL_NONE;
 }
 
-/* ---- sleep, echo, source ----------------------------------------------------------------- */
+/* ---- sleep, echo, source ------------------------------------------------------- */
 
 static int run_sleep(struct app *app, const struct args *a)
 {
@@ -159,7 +160,7 @@ static const struct command rows[] = {
 	  .help = "The one value that COMMAND prints, the errno the server refuses it with, or that\n"
 		  "no reply comes in time. COMMAND itself prints nothing.\n\n"
 		  "    expect 0x010000ed read bar0 0\n"
-		  "    expect EINVAL read bar0 0x3\n",
+		  "    expect EINVAL send 99\n",
 	  .run = run_expect,
 	  .check = check_expect,
 	  .flags = CMD_NESTED },
@@ -179,7 +180,10 @@ static const struct command rows[] = {
 	  .summary = "wait, and serve the connection meanwhile",
 	  .help = "    sleep 250ms\n",
 	  .run = run_sleep },
-	{ .name = "echo", .synopsis = "WORD...", .summary = "print the words", .run = run_echo },
+	{ .name = "echo",
+	  .synopsis = "WORD...",
+	  .summary = "print the words",
+	  .run = run_echo },
 	{ .name = "source",
 	  .synopsis = "FILE",
 	  .summary = "run the commands of FILE",

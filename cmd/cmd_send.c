@@ -11,8 +11,8 @@
 #include "messages.h"
 #include "words.h"
 
-#define MAX_FDS	     253	/* the kernel passes no more at a time */
-#define NO_REPLY_NS  200000000	/* how long to listen for a reply nobody asked for */
+#define MAX_FDS	    253	      /* the kernel passes no more at a time */
+#define NO_REPLY_NS 200000000 /* how long to listen for a reply nobody asked for */
 
 /* A message to be sent. */
 struct outgoing {
@@ -82,7 +82,8 @@ static int open_fds(struct app *app, const struct args *a, struct outgoing *m)
 
 	while ((path = arg_nth(a, "--fd", m->nfds))) {
 		if (m->nfds == MAX_FDS)
-			return fail(app, FAIL_USAGE, 0, "at most %d descriptors", MAX_FDS);
+			return fail(app, FAIL_USAGE, 0, "at most %d descriptors",
+				    MAX_FDS);
 		fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 		if (fd < 0)
 			fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -93,7 +94,8 @@ static int open_fds(struct app *app, const struct args *a, struct outgoing *m)
 	return FAIL_NONE;
 }
 
-/* A server that believes the header waits for bytes that do not come, or finds too many. */
+/* A server that believes the header waits for bytes that do not come, or finds too many.
+ */
 static void warn_size(struct app *app, const struct outgoing *m)
 {
 	if (m->header.size != m->len)
@@ -123,8 +125,13 @@ static void to_record(const struct vuser_raw_reply *reply, struct vuser_record *
 /* Results are for what went well; what came back instead is told, too. */
 static void tell_reply(struct app *app, const struct vuser_record *r)
 {
-	if (app->out->silent || app->set.json)
+	struct failure *f = &app->fail;
+
+	if (app->out->silent || app->set.json) {
+		f->len = r->kept < sizeof(f->bytes) ? r->kept : sizeof(f->bytes);
+		memcpy(f->bytes, r->bytes, f->len);
 		return;
+	}
 	sink_flush(&app->sink);
 	vuser_record_dump(stderr, r, r->time);
 }
@@ -134,19 +141,16 @@ static int show_reply(struct app *app, const struct outgoing *m,
 {
 	struct vuser_record r;
 	int rc = FAIL_NONE;
-	size_t len;
 
 	to_record(reply, &r);
 	if (m->header.flags & VUSER_FLAG_NO_REPLY)
-		rc = fail(app, FAIL_PROTOCOL, 0, "a reply came though none was asked for");
+		rc = fail(app, FAIL_PROTOCOL, 0,
+			  "a reply came though none was asked for");
 	else if (reply->header.flags & VUSER_FLAG_ERROR)
 		rc = fail(app, FAIL_REMOTE, (int)(reply->header.error & INT32_MAX),
 			  "the server refused it");
 	if (rc) {
 		tell_reply(app, &r);
-		len = sizeof(app->fail.bytes);
-		app->fail.len = reply->len < len ? reply->len : len;
-		memcpy(app->fail.bytes, reply->bytes, app->fail.len);
 		return rc;
 	}
 	if (text(app))
@@ -172,7 +176,8 @@ static int exchange(struct app *app, const struct outgoing *m)
 
 	if (silent && (!timeout || timeout > NO_REPLY_NS))
 		timeout = NO_REPLY_NS;
-	rc = vuser_raw(app->client, m->bytes, m->len, m->fds, m->nfds, timeout, &reply, &e);
+	rc = vuser_raw(app->client, m->bytes, m->len, m->fds, m->nfds, timeout, &reply,
+		       &e);
 	if (rc == VUSER_E_TIMEOUT && silent) {
 		if (text(app))
 			fputs("nothing came back, as asked\n", text(app));

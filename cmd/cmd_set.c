@@ -10,7 +10,7 @@
 #define WIDTH_MOST 256u
 #define TRACE_MOST (1u << 20)
 
-/* ---- What follows from a change ----------------------------------------------------------- */
+/* ---- What follows from a change ------------------------------------------------ */
 
 static int apply_timeout(struct app *app)
 {
@@ -29,7 +29,8 @@ static int apply_strict(struct app *app)
 static int apply_posting(struct app *app)
 {
 	if (app->client)
-		vuser_client_set_posting(app->client, app->set.posting, app->set.coalesce);
+		vuser_client_set_posting(app->client, app->set.posting,
+					 app->set.coalesce);
 	return FAIL_NONE;
 }
 
@@ -49,7 +50,7 @@ static int apply_trace(struct app *app)
 	return FAIL_NONE;
 }
 
-/* ---- The settings --------------------------------------------------------------------------- */
+/* ---- The settings -------------------------------------------------------------- */
 
 enum setting_kind { SETTING_DURATION, SETTING_SWITCH, SETTING_NUMBER };
 
@@ -60,12 +61,15 @@ static const struct setting {
 	int (*apply)(struct app *app);
 	uint64_t most; /* of a number; the least is 1 */
 } settings[] = {
-#define SETTING(name, kind, apply, most, help)                                                     \
-	{ #name, help, kind, offsetof(struct settings, name), apply, most }
+#define SETTING(name, kind, apply, most, help)                                  \
+	{                                                                       \
+#name, help, kind, offsetof(struct settings, name), apply, most \
+	}
 	SETTING(timeout, SETTING_DURATION, apply_timeout, 0,
 		"how long to wait for each reply; 0 waits for ever"),
 	SETTING(json, SETTING_SWITCH, NULL, 0, "results as JSON Lines"),
-	SETTING(verbose, SETTING_SWITCH, apply_verbose, 0, "print every message as it goes"),
+	SETTING(verbose, SETTING_SWITCH, apply_verbose, 0,
+		"print every message as it goes"),
 	SETTING(width, SETTING_NUMBER, NULL, WIDTH_MOST, "bytes on a line of a dump"),
 	SETTING(strict, SETTING_SWITCH, apply_strict, 0,
 		"refuse what limits and sizes forbid, before sending"),
@@ -173,7 +177,8 @@ int check_set(struct app *app, const struct args *a)
 	if (!name)
 		return FAIL_NONE;
 	if (!s)
-		return fail(app, FAIL_USAGE, 0, "\"%.60s\" is no setting; set lists them", name);
+		return fail(app, FAIL_USAGE, 0, "\"%.60s\" is no setting; set lists them",
+			    name);
 	problem = word ? read_value(s, word, scratch) : NULL;
 	if (problem)
 		return fail(app, FAIL_USAGE, 0, "%s: \"%.60s\" %s", name, word, problem);

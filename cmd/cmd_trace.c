@@ -127,14 +127,23 @@ static const struct command rows[] = {
 		  "unless told otherwise; --fd opens FILE and passes it along. An error reply and\n"
 		  "a reply that does not come are failures, for expect to look at.\n\n"
 		  "    send REGION_READ 10000000000000000000000004000000\n"
-		  "    expect EINVAL send 99\n"
+		  "    expect EINVAL send REGION_READ 00\n"
 		  "    expect timeout send VERSION --size 4K\n",
 	  .run = run_send,
 	  .check = check_send,
 	  .flags = CMD_CONNECTED },
-	{ .name = "trace on", .synopsis = "", .summary = "keep the last messages", .run = run_on },
-	{ .name = "trace off", .synopsis = "", .summary = "keep no more", .run = run_off },
-	{ .name = "trace clear", .synopsis = "", .summary = "forget them", .run = run_clear },
+	{ .name = "trace on",
+	  .synopsis = "",
+	  .summary = "keep the last messages",
+	  .run = run_on },
+	{ .name = "trace off",
+	  .synopsis = "",
+	  .summary = "keep no more",
+	  .run = run_off },
+	{ .name = "trace clear",
+	  .synopsis = "",
+	  .summary = "forget them",
+	  .run = run_clear },
 	{ .name = "trace show",
 	  .synopsis = "[N]",
 	  .summary = "the last N messages, a line each",

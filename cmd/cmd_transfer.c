@@ -14,7 +14,7 @@
 #define DUMP_MAX (16u << 20) /* more is no reading for a person: save */
 #define PIPE_MAX (1u << 30)  /* of what comes through a pipe to be loaded */
 
-/* ---- dump ------------------------------------------------------------------------------- */
+/* ---- dump ---------------------------------------------------------------------- */
 
 struct dump {
 	uint8_t *data;
@@ -101,7 +101,7 @@ int run_dump(struct app *app, const struct args *a)
 	return rc;
 }
 
-/* ---- fill ------------------------------------------------------------------------------- */
+/* ---- fill ---------------------------------------------------------------------- */
 
 static int give_fill(void *arg, void *data, size_t len)
 {
@@ -119,7 +119,7 @@ int run_fill(struct app *app, const struct args *a)
 	return rc ? rc : transfer_out(app, t, offset, count, give_fill, &byte);
 }
 
-/* ---- Files ------------------------------------------------------------------------------ */
+/* ---- Files --------------------------------------------------------------------- */
 
 struct file {
 	struct app *app;
@@ -178,8 +178,8 @@ int run_save(struct app *app, const struct args *a)
 	f.fd = open(f.path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
 	if (f.fd < 0)
 		return file_failed(&f);
-	rc = count ? transfer_in(app, t, offset, count, take_save, &f) :
-		     take_save(&f, NULL, 0);
+	rc = count ? transfer_in(app, t, offset, count, take_save, &f)
+		   : take_save(&f, NULL, 0);
 	if (close(f.fd) != 0 && !rc)
 		rc = file_failed(&f);
 	target_json(app, t, offset, count);

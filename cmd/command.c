@@ -21,7 +21,7 @@ void command_each(bool (*fn)(void *arg, const struct command *c), void *arg)
 				return;
 }
 
-/* ---- Lookup ------------------------------------------------------------------------- */
+/* ---- Lookup -------------------------------------------------------------------- */
 
 /* How many words of a name the words begin with, 0 unless it is all of them. */
 static size_t matches(const char *name, char *const *v, size_t n, bool prefix)
@@ -59,7 +59,7 @@ static void add_name(struct search *s, const char *name)
 		snprintf(s->names + len, sizeof(s->names) - len, "%s%s", len ? ", " : "",
 			 name);
 	else if (len + 5 < sizeof(s->names) && strcmp(s->names + len - 3, "...") != 0)
-		strcat(s->names, ", ...");
+		snprintf(s->names + len, sizeof(s->names) - len, ", ...");
 }
 
 static bool exact_row(void *arg, const struct command *c)
@@ -120,14 +120,16 @@ static const struct command *not_found(struct search *s, struct failure *f)
 {
 	command_each(same_family, s);
 	if (s->names[0]) {
-		failure_set(f, FAIL_USAGE, 0, "\"%.60s%s%.60s\" is no command; there are: %s",
-			    s->v[0], s->n > 1 ? " " : "", s->n > 1 ? s->v[1] : "", s->names);
+		failure_set(f, FAIL_USAGE, 0,
+			    "\"%.60s%s%.60s\" is no command; there are: %s", s->v[0],
+			    s->n > 1 ? " " : "", s->n > 1 ? s->v[1] : "", s->names);
 		return NULL;
 	}
 	command_each(near_row, s);
 	if (s->names[0])
-		failure_set(f, FAIL_USAGE, 0, "\"%.60s\" is no command; did you mean: %s?",
-			    s->v[0], s->names);
+		failure_set(f, FAIL_USAGE, 0,
+			    "\"%.60s\" is no command; did you mean: %s?", s->v[0],
+			    s->names);
 	else
 		failure_set(f, FAIL_USAGE, 0, "\"%.60s\" is no command; help lists them",
 			    s->v[0]);
@@ -139,11 +141,13 @@ const struct command *command_find(char *const *v, size_t n, bool prefix, size_t
 {
 	struct search s = { .v = v, .n = n };
 
+	*used = 0;
 	command_each(exact_row, &s);
 	if (!s.found && prefix) {
 		command_each(prefix_row, &s);
 		if (s.ambiguous) {
-			failure_set(f, FAIL_USAGE, 0, "\"%.60s\" may be: %s", v[0], s.names);
+			failure_set(f, FAIL_USAGE, 0, "\"%.60s\" may be: %s", v[0],
+				    s.names);
 			return NULL;
 		}
 	}
@@ -153,13 +157,14 @@ const struct command *command_find(char *const *v, size_t n, bool prefix, size_t
 	return s.found;
 }
 
-/* ---- Reading ------------------------------------------------------------------------ */
+/* ---- Reading ------------------------------------------------------------------- */
 
 /* Whether the command may run here. */
 static int allowed(struct app *app, const struct command *c)
 {
 	if (c->flags & CMD_NOT_PROMPT && app->shell)
-		return fail(app, FAIL_USAGE, 0, "not from the prompt: start it on its own");
+		return fail(app, FAIL_USAGE, 0,
+			    "not from the prompt: start it on its own");
 	if (c->flags & CMD_PROMPT && !app->shell)
 		return fail(app, FAIL_USAGE, 0, "at the prompt only");
 	return FAIL_NONE;
@@ -184,7 +189,8 @@ static int parse(struct app *app, char *const *v, size_t n, unsigned depth,
 	rc = args_read((*row)->name, (*row)->synopsis, v + used, n - used, a, &app->fail);
 	if (!rc && (*row)->flags & CMD_NESTED) {
 		if (depth == MAX_NESTED)
-			return fail(app, FAIL_USAGE, 0, "commands within commands go too deep");
+			return fail(app, FAIL_USAGE, 0,
+				    "commands within commands go too deep");
 		rc = parse(app, a->rest, a->nrest, depth + 1, &inner, &within);
 		args_free(&within);
 	}

@@ -59,7 +59,7 @@ const struct command *command_find(char *const *v, size_t n, bool prefix, size_t
 int command_parse(struct app *app, char *const *v, size_t n, const struct command **row,
 		  struct args *a);
 
-/* ---- run.c --------------------------------------------------------------------------- */
+/* ---- run.c --------------------------------------------------------------------- */
 
 /* Runs one command: reads it, prints its results. A failure is in app->fail, not told. */
 int command_run(struct app *app, char *const *v, size_t n);

@@ -44,7 +44,7 @@ static const char *message_name_at(size_t i)
 	return NULL;
 }
 
-/* ---- Files --------------------------------------------------------------------------------- */
+/* ---- Files --------------------------------------------------------------------- */
 
 static void offer_file(const struct asked *q, const char *folder, size_t folder_len,
 		       const char *name)
@@ -87,7 +87,7 @@ static void offer_files(const struct asked *q)
 	closedir(dir);
 }
 
-/* ---- Commands -------------------------------------------------------------------------------- */
+/* ---- Commands ------------------------------------------------------------------ */
 
 /* The next word of a name whose first words stand there already. */
 static bool offer_command(void *arg, const struct command *c)
@@ -166,7 +166,8 @@ static void offer_options(const struct asked *q, const struct synopsis *s)
 	for (size_t i = 0; i < s->n; i++) {
 		if (!s->items[i].option)
 			continue;
-		snprintf(word, sizeof(word), "%.*s", (int)s->items[i].len, s->items[i].name);
+		snprintf(word, sizeof(word), "%.*s", (int)s->items[i].len,
+			 s->items[i].name);
 		offer(q, word);
 	}
 }
@@ -188,19 +189,19 @@ static void offer_argument(const struct asked *q, const struct command *c, unsig
 	const struct item *item = NULL, *option = NULL;
 	struct synopsis s;
 	struct asked within = *q;
-	size_t next = 0;
+	size_t next = 0, n = q->words ? q->n : 0;
 
 	if (!synopsis_parse(c->synopsis, &s))
 		return;
-	for (size_t i = 0; i <= q->n; i++) {
+	for (size_t i = 0; i <= n; i++) {
 		while (next < s.n && s.items[next].option)
 			next++;
 		if (next == s.n && s.again)
 			next = 0;
 		item = next < s.n ? &s.items[next] : NULL;
-		if (i == q->n || (item && item->many && !option)) {
+		if (i == n || (item && item->many && !option)) {
 			within.words = q->words + i;
-			within.n = q->n - i;
+			within.n = n - i;
 			break;
 		}
 		if (option) {
@@ -237,7 +238,7 @@ static void offer_next(const struct asked *q, unsigned depth)
 	offer_argument(&arguments, c, depth);
 }
 
-/* ---- The line -------------------------------------------------------------------------------- */
+/* ---- The line ------------------------------------------------------------------ */
 
 void shell_complete(struct app *app, const char *line, size_t len, size_t *start,
 		    void (*fn)(void *arg, const char *word), void *arg)
@@ -264,7 +265,7 @@ void shell_complete(struct app *app, const char *line, size_t len, size_t *start
 			w.n = 0;
 	}
 	q.words = w.v;
-	q.n = w.n;
+	q.n = w.v ? w.n : 0;
 	offer_next(&q, 0);
 	words_free(&w);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The one connection: making, keeping and losing it, and serving it while nothing runs. */
+/* The one connection: making, keeping and losing it, and serving it while nothing runs.
+ */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 
 #include "app.h"
 
-/* ---- Reports that no call returns ---------------------------------------------------- */
+/* ---- Reports that no call returns ---------------------------------------------- */
 
 /* Whether the peer's doing breaks the protocol, which the exit status tells. */
 static bool breaks_protocol(const struct vuser_event *ev)
@@ -35,6 +36,11 @@ static void on_event(void *arg, const struct vuser_event *ev)
 {
 	struct app *app = arg;
 
+	if (ev->kind == VUSER_EVENT_REFUSED && app->out) {
+		/* Who waits for the reply fails of it, and says the same. */
+		app->refused = *ev;
+		return;
+	}
 	if (ev->kind == VUSER_EVENT_LOST) {
 		/* The command that runs may fail of it, and will say so better. */
 		app->lost = *ev;
@@ -42,9 +48,9 @@ static void on_event(void *arg, const struct vuser_event *ev)
 		return;
 	}
 	say_event(app, ev,
-		  ev->kind == VUSER_EVENT_UNKNOWN ? "capabilities" :
-		  ev->kind == VUSER_EVENT_LATE	  ? "late reply" :
-						    "protocol");
+		  ev->kind == VUSER_EVENT_UNKNOWN ? "capabilities"
+		  : ev->kind == VUSER_EVENT_LATE  ? "late reply"
+						  : "protocol");
 	if (breaks_protocol(ev) && !app->shell)
 		app_note_status(app, fail_status(FAIL_PROTOCOL, 0));
 }
@@ -83,7 +89,7 @@ void connection_after(struct app *app, int rc)
 		tell_lost(app);
 }
 
-/* ---- Making and ending it ------------------------------------------------------------ */
+/* ---- Making and ending it ------------------------------------------------------ */
 
 static void options(struct app *app, struct vuser_options *o)
 {
@@ -98,30 +104,17 @@ static void options(struct app *app, struct vuser_options *o)
 	o->lax = !app->set.strict;
 }
 
-/* Puts the name of the peer before the text of a failure. */
-static int fail_peer(struct app *app, const struct vuser_error *e, const char *peer)
+static int connected(struct app *app, int rc, const struct vuser_error *e,
+		     const char *peer)
 {
-	struct failure f;
-	int rc = failure_from(&f, e);
-
-	if (strstr(f.text, peer))
-		fail(app, rc, f.err, "%s", f.text);
-	else
-		fail(app, rc, f.err, "%.200s: %s", peer, f.text);
-	app->fail.has_offset = f.has_offset;
-	app->fail.offset = f.offset;
-	memcpy(app->fail.field, f.field, sizeof(f.field));
-	connection_show_bytes(app);
-	return rc;
-}
-
-static int connected(struct app *app, int rc, const struct vuser_error *e, const char *peer)
-{
-	app->has_lost = app->lost_told = false;
 	if (rc) {
 		app->client = NULL;
-		return fail_peer(app, e, peer);
+		rc = fail_about(app, e, peer);
+		connection_show_bytes(app);
 	}
+	app->has_lost = app->lost_told = false;
+	if (rc)
+		return rc;
 	app->pending = NULL;
 	app->peer = strdup(peer);
 	return FAIL_NONE;
@@ -185,12 +178,24 @@ int connection_need(struct app *app)
 		    "the connection was lost before: %s; use connect PATH", e.text);
 }
 
+static bool bytes_of(struct failure *f, const struct vuser_event *ev)
+{
+	if (!f->has_offset || f->offset >= ev->len || ev->error.offset != f->offset ||
+	    strcmp(ev->error.field, f->field) != 0)
+		return false;
+	f->len = f->offset + 1;
+	memcpy(f->bytes, ev->bytes, f->len);
+	return true;
+}
+
 /* Only a message that came since the command began can be the bad one. */
 void connection_show_bytes(struct app *app)
 {
 	struct failure *f = &app->fail;
 	struct vuser_record r;
 
+	if (bytes_of(f, &app->refused) || bytes_of(f, &app->lost))
+		return;
 	for (size_t i = vuser_trace_count(app->trace); i-- > 0;) {
 		if (!vuser_trace_get(app->trace, i, &r) || r.number <= app->mark)
 			return;
@@ -198,13 +203,14 @@ void connection_show_bytes(struct app *app)
 			continue;
 		if (!f->has_offset || f->offset >= r.kept)
 			return;
-		f->len = f->offset + 1 < sizeof(f->bytes) ? f->offset + 1 : sizeof(f->bytes);
+		f->len = f->offset + 1 < sizeof(f->bytes) ? f->offset + 1
+							  : sizeof(f->bytes);
 		memcpy(f->bytes, r.bytes, f->len);
 		return;
 	}
 }
 
-/* ---- Serving it ---------------------------------------------------------------------- */
+/* ---- Serving it ---------------------------------------------------------------- */
 
 int connection_poll(struct app *app, int fd, int timeout)
 {
@@ -244,7 +250,7 @@ int connection_wait(struct app *app, int fd, int64_t ns)
 	}
 }
 
-/* ---- Files behind DMA windows ---------------------------------------------------------- */
+/* ---- Files behind DMA windows -------------------------------------------------- */
 
 static bool in_use(struct app *app, int fd)
 {

@@ -80,18 +80,29 @@ static const enum fail from_code[] = {
 	[-VUSER_E_CANCELLED] = FAIL_CANCELLED,
 };
 
+/* Where an errno tells more than the sentence does. */
+static const bool says_more[] = {
+	[FAIL_SYSTEM] = true,
+	[FAIL_REMOTE] = true,
+	[FAIL_CONNECTION] = true,
+	[FAIL_CANCELLED] = false,
+};
+
 int failure_from(struct failure *f, const struct vuser_error *e)
 {
-	size_t i = (size_t)-(long)e->code;
+	size_t i = (size_t) - (long)e->code;
 
 	failure_clear(f);
-	f->kind = i < sizeof(from_code) / sizeof(from_code[0]) ? from_code[i] : FAIL_SYSTEM;
-	/* Of what we refuse ourselves the sentence says all. */
-	f->err = f->kind == FAIL_USAGE ? 0 : e->err;
+	f->kind =
+		i < sizeof(from_code) / sizeof(from_code[0]) ? from_code[i] : FAIL_SYSTEM;
+	f->err = says_more[f->kind] ? e->err : 0;
 	f->has_offset = e->offset != VUSER_NO_OFFSET;
 	f->offset = e->offset;
 	snprintf(f->field, sizeof(f->field), "%s", e->field);
-	printable(f->text, sizeof(f->text), e->text[0] ? e->text : vuser_code_name(e->code));
+	printable(f->text, sizeof(f->text),
+		  f->kind == FAIL_CANCELLED ? "interrupted"
+		  : e->text[0]		    ? e->text
+					    : vuser_code_name(e->code));
 	return f->kind;
 }
 

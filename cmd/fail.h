@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Why a command failed: its kind, which decides the exit status, and what is said about it. */
+/* Why a command failed: its kind, which decides the exit status, and what is said about
+ * it. */
 #ifndef FAIL_H
 #define FAIL_H
 

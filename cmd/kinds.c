@@ -135,12 +135,14 @@ enum complete complete_kind(const char *command, const char *name, size_t len)
 {
 	const struct kind *k = find_kind(command, name, len);
 
-	return k ? k->complete : memchr(name, '|', len) ? COMPLETE_LITERALS : COMPLETE_NOTHING;
+	return k			? k->complete
+	       : memchr(name, '|', len) ? COMPLETE_LITERALS
+					: COMPLETE_NOTHING;
 }
 
 /* What is wrong with word as an item called name, which may be "VALUE|ERRNO|timeout". */
 const char *kind_check(const char *command, const char *name, size_t len,
-			      const char *word)
+		       const char *word)
 {
 	const char *problem = NULL, *end = name + len;
 
@@ -159,4 +161,3 @@ const char *kind_check(const char *command, const char *name, size_t len,
 	}
 	return memchr(end - len, '|', len) ? "" : problem;
 }
-

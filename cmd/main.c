@@ -25,12 +25,12 @@ struct request {
 	struct source {
 		bool file;
 		const char *text; /* or its name */
-	} *sources;
+	} * sources;
 	size_t nsources;
 	bool done; /* --help, --version */
 };
 
-/* ---- Options ------------------------------------------------------------------------- */
+/* ---- Options ------------------------------------------------------------------- */
 
 enum { OPT_FD = 256, OPT_TRACE };
 
@@ -38,14 +38,17 @@ static const struct option_row {
 	int code; /* a letter, if it is one */
 	const char *name, *arg, *help;
 } rows[] = {
-	{ 's', "socket", "PATH", "connect to the server at PATH first (default: $VFUCTL_SOCKET)" },
+	{ 's', "socket", "PATH",
+	  "connect to the server at PATH first (default: $VFUCTL_SOCKET)" },
 	{ OPT_FD, "fd", "N", "use N, an already connected socket" },
 	{ 'c', "command", "TEXT", "run TEXT, commands separated by ; or newlines" },
 	{ 'f', "file", "FILE", "run the commands of FILE, - is standard input" },
 	{ 'k', "keep-going", NULL, "do not stop at the first command that fails" },
 	{ 'j', "json", NULL, "results as JSON Lines" },
-	{ 't', "timeout", "DURATION", "how long to wait for each reply (5s); 0 waits for ever" },
-	{ OPT_TRACE, "trace", "FILE", "record all messages in FILE (.jsonl: as JSON Lines)" },
+	{ 't', "timeout", "DURATION",
+	  "how long to wait for each reply (5s); 0 waits for ever" },
+	{ OPT_TRACE, "trace", "FILE",
+	  "record all messages in FILE (.jsonl: as JSON Lines)" },
 	{ 'v', "verbose", NULL, "print every message as it goes" },
 	{ 'h', "help", NULL, "print this" },
 	{ 'V', "version", NULL, "print the version" },
@@ -94,15 +97,21 @@ static int add_source(struct request *rq, bool file, const char *text)
 static int parse_fd(struct request *rq, const char *word)
 {
 	uint64_t fd;
-	int type;
-	socklen_t len = sizeof(type);
 
 	if (word_number(word, &fd) || fd > INT32_MAX)
 		return bad_usage("--fd: \"%s\" is not the number of a descriptor", word);
 	rq->fd = (int)fd;
-	if (getsockopt(rq->fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0)
-		return bad_usage("--fd: %s: %s", word, strerror(errno));
-	fcntl(rq->fd, F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+
+static int check_fd(int fd)
+{
+	int type;
+	socklen_t len = sizeof(type);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0)
+		return bad_usage("--fd: %d: %s", fd, strerror(errno));
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return 0;
 }
 
@@ -175,10 +184,10 @@ static int read_options(struct app *app, struct request *rq, int argc, char **ar
 		return bad_usage("--socket and --fd exclude each other");
 	if (rq->nsources && optind < argc)
 		return bad_usage("a COMMAND does not go with --command or --file");
-	return 0;
+	return rq->fd >= 0 ? check_fd(rq->fd) : 0;
 }
 
-/* ---- The ways of use ----------------------------------------------------------------- */
+/* ---- The ways of use ----------------------------------------------------------- */
 
 /* Connects as the options say; $VFUCTL_SOCKET can wait until somebody needs it. */
 static int connect_first(struct app *app, const struct request *rq)
@@ -192,7 +201,8 @@ static int connect_first(struct app *app, const struct request *rq)
 		app->pending = env && *env ? env : NULL;
 		return FAIL_NONE;
 	}
-	rc = rq->socket ? connection_open(app, rq->socket) : connection_attach(app, rq->fd);
+	rc = rq->socket ? connection_open(app, rq->socket)
+			: connection_attach(app, rq->fd);
 	if (!rc)
 		return FAIL_NONE;
 	why = app->fail;
@@ -239,8 +249,8 @@ static int load_scripts(struct app *app, const struct request *rq, struct script
 
 		if (streams(src))
 			continue;
-		rc = src->file ? script_file(app, &scripts[i], src->text) :
-				 script_text(app, &scripts[i], "-c", src->text);
+		rc = src->file ? script_file(app, &scripts[i], src->text)
+			       : script_text(app, &scripts[i], "-c", src->text);
 		if (rc)
 			told(app, rc);
 		else
@@ -254,8 +264,8 @@ static void run_loaded(struct app *app, const struct request *rq, struct script 
 	int rc;
 
 	for (size_t i = 0; i < rq->nsources; i++) {
-		rc = streams(&rq->sources[i]) ? script_stream(app, STDIN_FILENO, "stdin") :
-						script_run(app, &scripts[i]);
+		rc = streams(&rq->sources[i]) ? script_stream(app, STDIN_FILENO, "stdin")
+					      : script_run(app, &scripts[i]);
 		if (rc == FAIL_CANCELLED || app->quit || app->sink.err)
 			break;
 		if (rc && !app->keep_going)
@@ -288,12 +298,14 @@ static void run_shell(struct app *app, const struct request *rq)
 {
 	int rc = connect_first(app, rq);
 
+	if (!rc && app->pending && connection_open(app, app->pending))
+		app_tell_failure(app); /* it may come up yet */
 	if (!rc)
 		rc = shell_run(app);
 	told(app, rc);
 }
 
-/* ---- Beginning and end ---------------------------------------------------------------- */
+/* ---- Beginning and end --------------------------------------------------------- */
 
 /*
  * A descriptor of ours that takes the number of a closed standard one would get what is

@@ -94,7 +94,8 @@ static int write_object(struct sink *s, const cJSON *object, struct failure *f)
 	return rc;
 }
 
-/* Prints the object, or hands it to the command that ran this one if that keeps it quiet. */
+/* Prints the object, or hands it to the command that ran this one if that keeps it quiet.
+ */
 static int finish_object(struct output *o, struct sink *s, struct failure *f)
 {
 	int rc = FAIL_NONE;

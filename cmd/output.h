@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Results: one writer with two faces, text and JSON Lines, kept back until all went well. */
+/* Results: one writer with two faces, text and JSON Lines, kept back until all went well.
+ */
 #ifndef OUTPUT_H
 #define OUTPUT_H
 
@@ -22,7 +23,7 @@ struct output {
 	char *chars;
 	size_t len;
 	cJSON *object;
-	cJSON *result; /* of a command it ran and muted */
+	cJSON *result;	/* of a command it ran and muted */
 	bool has_value; /* the one value the command printed */
 	uint64_t value;
 	unsigned width;
@@ -42,7 +43,8 @@ void sink_flush(struct sink *s);
 int output_begin(struct output *o, struct output *up, bool json, const char *command,
 		 struct failure *f);
 /*
- * Ends it: prints it, or if failed is set its failure (JSON only). FAIL_SYSTEM if it cannot be printed.
+ * Ends it: prints it, or if failed is set its failure (JSON only). FAIL_SYSTEM if it
+ * cannot be printed.
  */
 int output_end(struct output *o, struct sink *s, const char *command, bool failed,
 	       struct failure *f);

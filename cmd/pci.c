@@ -619,7 +619,8 @@ static void header(struct pci_emit *e, const struct identity *id)
 	}
 	if (type)
 		pci_say(e,
-			"\n\tHeader type %02x (%s): only what it shares with type 00 is shown",
+			"\n\tHeader type %02x (%s): "
+			"only what it shares with type 00 is shown",
 			type, header_types[type].name);
 	interrupt(e);
 	at_root(e);
@@ -627,25 +628,20 @@ static void header(struct pci_emit *e, const struct identity *id)
 	rom(e, header_types[type].rom);
 }
 
-static void decode(struct pci_emit *e, const struct pci_view *given)
+static void decode(struct pci_emit *e)
 {
-	struct pci_view v = *given;
-	struct identity id;
+	struct identity id = identify(e->v);
 
-	if (v.len > SPACE_SIZE)
-		v.len = SPACE_SIZE;
-	e->v = &v;
 	e->separator = "";
 	e->indent = 1;
 	at_root(e);
-	pci_json_count(e, "length", v.len);
-	if (v.len < HEADER_SIZE) {
-		pci_say(e, "PCI config space of %zu bytes", v.len);
-		pci_problem(e, v.len, "cut: the header has %u bytes", HEADER_SIZE);
-		pci_bytes(e, 0, v.len);
+	pci_json_count(e, "length", e->v->len);
+	if (e->v->len < HEADER_SIZE) {
+		pci_say(e, "PCI config space of %zu bytes", e->v->len);
+		pci_problem(e, e->v->len, "cut: the header has %u bytes", HEADER_SIZE);
+		pci_bytes(e, 0, e->v->len);
 	} else {
-		e->names = names_open(v.ids);
-		id = identify(&v);
+		e->names = names_open(e->v->ids);
 		title(e, &id);
 		header(e, &id);
 		pci_caps(e);
@@ -654,18 +650,29 @@ static void decode(struct pci_emit *e, const struct pci_view *given)
 	pci_say(e, "\n");
 }
 
+static struct pci_view clipped(const struct pci_view *v)
+{
+	struct pci_view c = *v;
+
+	if (c.len > SPACE_SIZE)
+		c.len = SPACE_SIZE;
+	return c;
+}
+
 void pci_print(FILE *out, const struct pci_view *v)
 {
-	struct pci_emit e = { .out = out };
+	struct pci_view c = clipped(v);
+	struct pci_emit e = { .v = &c, .out = out };
 
-	decode(&e, v);
+	decode(&e);
 }
 
 struct cJSON *pci_json(const struct pci_view *v)
 {
-	struct pci_emit e = { .root = cJSON_CreateObject() };
+	struct pci_view c = clipped(v);
+	struct pci_emit e = { .v = &c, .root = cJSON_CreateObject() };
 
-	decode(&e, v);
+	decode(&e);
 	array_of(&e, e.root, "bars");
 	array_of(&e, e.root, "capabilities");
 	array_of(&e, e.root, "problems");

@@ -13,7 +13,7 @@ struct cJSON;
 struct pci_access;
 
 #define PCI_BARS	 6u
-#define PCI_LINKS	 48u /* capabilities of one chain; what comes after is not followed */
+#define PCI_LINKS	 48u  /* capabilities of a chain; what follows is not looked at */
 #define PCI_IDENTITY_MAX 512u /* room for a line of pci_identity() */
 
 /* What is decoded. Every byte and size may be a lie of the peer's; nothing is owned. */
@@ -124,7 +124,7 @@ void pci_express(struct pci_emit *e, const struct pci_link *l);
 void pci_caps(struct pci_emit *e);
 
 /* Both faces. */
-void pci_entry(struct pci_emit *e, const char *array);
+void pci_entry(struct pci_emit *e, const char *array); /* a new member of an array */
 void pci_line(struct pci_emit *e, const char *label, const char *key);
 void pci_more(struct pci_emit *e); /* the same line goes on below */
 void pci_count(struct pci_emit *e, const char *label, uint64_t value, const char *unit);
@@ -132,6 +132,7 @@ void pci_hex(struct pci_emit *e, const char *label, uint64_t value, int digits);
 void pci_name(struct pci_emit *e, const char *label, const char *name);
 void pci_flag(struct pci_emit *e, const char *name, bool set);
 void pci_flags(struct pci_emit *e, const struct pci_bit *bits, uint32_t value);
+/* Hex: len bytes of the space; those of a capability that says itself how many it has. */
 void pci_bytes(struct pci_emit *e, size_t offset, size_t len);
 void pci_own_length(struct pci_emit *e, const struct pci_link *l, size_t len,
 		    size_t fixed);

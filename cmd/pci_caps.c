@@ -209,7 +209,7 @@ void pci_bytes(struct pci_emit *e, size_t offset, size_t len)
 	free(hex);
 }
 
-/* A capability that says itself how long it is; fixed are the bytes of its own fields. */
+/* fixed are the bytes that its own fields take. */
 void pci_own_length(struct pci_emit *e, const struct pci_link *l, size_t len,
 		    size_t fixed)
 {
@@ -421,8 +421,7 @@ static const struct pci_cap_row standard_caps[] = {
 	{ 0, NULL, 0, NULL, NULL },
 };
 
-/* ---- Both chains --------------------------------------------------------------------
- */
+/* ---- Both chains --------------------------------------------------------------- */
 
 static const struct pci_cap_row *find_row(const struct pci_link *l)
 {

@@ -19,7 +19,9 @@ static void mark_trace(struct app *app)
 	struct vuser_record last;
 	size_t count = vuser_trace_count(app->trace);
 
-	app->mark = count && vuser_trace_get(app->trace, count - 1, &last) ? last.number : 0;
+	app->refused.len = 0;
+	app->mark =
+		count && vuser_trace_get(app->trace, count - 1, &last) ? last.number : 0;
 }
 
 static void name_failure(struct app *app, const char *name)
@@ -30,6 +32,13 @@ static void name_failure(struct app *app, const char *name)
 		printable(f->command, sizeof(f->command), name);
 	if (f->kind == FAIL_PROTOCOL && f->has_offset && !f->len)
 		connection_show_bytes(app);
+}
+
+static int run_row(struct app *app, const struct command *row, const struct args *a)
+{
+	int rc = connect_first(app, row);
+
+	return rc ? rc : row->run(app, a);
 }
 
 int command_run(struct app *app, char *const *v, size_t n)
@@ -50,8 +59,8 @@ int command_run(struct app *app, char *const *v, size_t n)
 		return ended;
 	}
 	app->out = &out;
-	rc = rc ? rc : connect_first(app, row);
-	rc = rc ? rc : row->run(app, &a);
+	if (!rc && row)
+		rc = run_row(app, row, &a);
 	if (rc)
 		name_failure(app, row ? name : "");
 	ended = output_end(&out, &app->sink, name, rc != FAIL_NONE, &app->fail);

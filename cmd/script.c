@@ -13,7 +13,7 @@
 #define MAX_SCRIPT (64u << 20)
 #define MAX_DEPTH  16u /* scripts that source scripts */
 
-/* ---- Getting the text --------------------------------------------------------------- */
+/* ---- Getting the text ---------------------------------------------------------- */
 
 int script_text(struct app *app, struct script *s, const char *name, const char *text)
 {
@@ -82,11 +82,11 @@ static int read_script(struct app *app, int fd, struct script *s)
 		p->ino = st.st_ino;
 	}
 	if (found_above(p))
-		return fail(app, FAIL_USAGE, ELOOP, "%s is running already: it sources itself",
-			    p->name);
+		return fail(app, FAIL_USAGE, 0,
+			    "%s is running already: it sources itself", p->name);
 	if (p->depth > MAX_DEPTH)
-		return fail(app, FAIL_USAGE, 0, "%s: scripts that source scripts go too deep",
-			    p->name);
+		return fail(app, FAIL_USAGE, 0,
+			    "%s: scripts that source scripts go too deep", p->name);
 	return read_all(app, fd, s);
 }
 
@@ -97,7 +97,8 @@ int script_file(struct app *app, struct script *s, const char *path)
 
 	*s = (struct script){ .place = { .up = app->place,
 					 .name = standard ? "stdin" : path,
-					 .depth = app->place ? app->place->depth + 1 : 0 } };
+					 .depth = app->place ? app->place->depth + 1
+							     : 0 } };
 	fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return fail(app, FAIL_USAGE, errno, "%s", path);
@@ -107,7 +108,7 @@ int script_file(struct app *app, struct script *s, const char *path)
 	return rc;
 }
 
-/* ---- Running ------------------------------------------------------------------------ */
+/* ---- Running ------------------------------------------------------------------- */
 
 static int bad_text(struct app *app, struct place *p, const struct splitter *sp,
 		    enum split why)
@@ -148,8 +149,8 @@ int script_check(struct app *app, struct script *s)
 	app->place = &s->place;
 	while (!rc && (r = split_next(&sp, &w)) != SPLIT_END) {
 		s->place.line = w.line;
-		rc = r == SPLIT_COMMAND ? command_check(app, w.v, w.n) :
-					  bad_text(app, &s->place, &sp, r);
+		rc = r == SPLIT_COMMAND ? command_check(app, w.v, w.n)
+					: bad_text(app, &s->place, &sp, r);
 	}
 	if (rc)
 		tell(app, rc);
@@ -159,8 +160,8 @@ int script_check(struct app *app, struct script *s)
 }
 
 /*
- * Runs what sp holds; first, if it is none yet, becomes the first failure. If last is not set, a command that
- * is not whole stays where it is. False if the script ends here.
+ * Runs what sp holds; first, if it is none yet, becomes the first failure. If last is not
+ * set, a command that is not whole stays where it is. False if the script ends here.
  */
 static bool run_commands(struct app *app, struct place *p, struct splitter *sp,
 			 struct words *w, struct failure *first, bool last)
@@ -204,7 +205,7 @@ int script_run(struct app *app, struct script *s)
 	return first.kind;
 }
 
-/* ---- A stream ------------------------------------------------------------------------ */
+/* ---- A stream ------------------------------------------------------------------ */
 
 struct stream {
 	int fd;
@@ -215,7 +216,7 @@ struct stream {
 };
 
 /* More bytes, however few. */
-static int stream_read(struct app *app, struct stream *in, const char *name)
+static int stream_read(struct app *app, struct stream *in)
 {
 	ssize_t got;
 
@@ -223,7 +224,7 @@ static int stream_read(struct app *app, struct stream *in, const char *name)
 		char *grown = realloc(in->text, in->cap ? in->cap * 2 : 65536);
 
 		if (!grown || in->cap >= MAX_SCRIPT)
-			return fail(app, FAIL_USAGE, EFBIG, "%s", name);
+			return fail(app, FAIL_USAGE, EFBIG, "a command is too long");
 		in->text = grown;
 		in->cap = in->cap ? in->cap * 2 : 65536;
 	}
@@ -232,7 +233,7 @@ static int stream_read(struct app *app, struct stream *in, const char *name)
 		return fail(app, FAIL_CANCELLED, 0, "interrupted");
 	got = read(in->fd, in->text + in->len, in->cap - in->len);
 	if (got < 0 && errno != EINTR && errno != EAGAIN)
-		return fail(app, FAIL_USAGE, errno, "%s", name);
+		return fail(app, FAIL_USAGE, errno, "cannot read");
 	in->end = got == 0;
 	in->len += got > 0 ? (size_t)got : 0;
 	return FAIL_NONE;
@@ -269,7 +270,7 @@ int script_stream(struct app *app, int fd, const char *name)
 	app->place = &p;
 	do {
 		failure_clear(&app->fail);
-		rc = stream_read(app, &in, name);
+		rc = stream_read(app, &in);
 		if (rc) {
 			tell(app, rc);
 			if (!first.kind)

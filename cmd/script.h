@@ -22,8 +22,8 @@ int script_file(struct app *app, struct script *s, const char *path);
 void script_free(struct script *s);
 
 /*
- * Reads all of it and looks at words, arguments and their numbers, so that a mistake on the
- * last line shows before anything of the first is sent. A failure is told.
+ * Reads all of it and looks at words, arguments and their numbers, so that a mistake on
+ * the last line shows before anything of the first is sent. A failure is told.
  */
 int script_check(struct app *app, struct script *s);
 /* Runs it, and tells failures. Returns the first one. */

@@ -8,8 +8,8 @@
 #include "session.h"
 #include "words.h"
 
-static const struct device_type *const devices[] = { &device_edu };
-#define NDEVICES (sizeof(devices) / sizeof(devices[0]))
+static const struct device_type *const devices[] = { &device_edu, NULL };
+#define NDEVICES (sizeof(devices) / sizeof(devices[0]) - 1)
 
 const char *device_name_at(size_t i)
 {
@@ -18,10 +18,19 @@ const char *device_name_at(size_t i)
 
 static const struct device_type *find_device(const char *name)
 {
-	for (size_t i = 0; i < NDEVICES; i++)
+	for (size_t i = 0; devices[i]; i++)
 		if (!name || strcmp(devices[i]->name, name) == 0)
 			return devices[i];
 	return NULL;
+}
+
+static void list_devices(char *buf, size_t cap)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; devices[i] && len < cap; i++)
+		len += (size_t)snprintf(buf + len, cap - len, "%s%s: %s", i ? "; " : "",
+					devices[i]->name, devices[i]->summary);
 }
 
 int check_serve(struct app *app, const struct args *a)
@@ -34,9 +43,7 @@ int check_serve(struct app *app, const struct args *a)
 			    arg(a, "--fd"));
 	if (find_device(name))
 		return FAIL_NONE;
-	for (size_t i = 0, len = 0; i < NDEVICES && len < sizeof(known); i++)
-		len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s: %s",
-					i ? "; " : "", devices[i]->name, devices[i]->summary);
+	list_devices(known, sizeof(known));
 	return fail(app, FAIL_USAGE, 0, "there is no device \"%.60s\"; there is %s", name,
 		    known);
 }
@@ -75,9 +82,7 @@ static int take_socket(struct app *app, const struct args *a, struct vuser_serve
 	rc = path ? vuser_server_listen(s, path, &e) : vuser_server_attach(s, fd, &e);
 	if (!rc)
 		return FAIL_NONE;
-	fail_from(app, &e);
-	return path ? fail(app, app->fail.kind, e.err, "%.200s: %s", path, e.text) :
-		      (int)app->fail.kind;
+	return path ? fail_about(app, &e, path) : fail_from(app, &e);
 }
 
 /* Until a signal comes, or with once the first client has left. */

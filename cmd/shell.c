@@ -41,13 +41,29 @@ static void on_resume(int signo)
 	resumed = 1;
 }
 
-/* ---- What else is printed ---------------------------------------------------------------- */
+/* ---- What else is printed ------------------------------------------------------ */
+
+/* How many rows of the screen the line has above the one with the cursor. */
+static int rows_above(struct shell *shell)
+{
+	const LineInfo *line = el_line(shell->el);
+	int width = 80, before;
+
+	el_get(shell->el, EL_GETTC, "co", &width, (void *)0);
+	before = (int)(strlen(shell->prompt) + (size_t)(line->cursor - line->buffer));
+	return width > 0 ? before / width : 0;
+}
 
 void shell_make_room(struct shell *shell)
 {
+	int rows;
+
 	if (!shell || !shell->typing || shell->hidden++)
 		return;
-	fputs("\r\033[K", shell->out);
+	rows = rows_above(shell);
+	if (rows)
+		fprintf(shell->out, "\033[%dA", rows);
+	fputs("\r\033[J", shell->out);
 	fflush(shell->out);
 }
 
@@ -58,7 +74,7 @@ void shell_redraw(struct shell *shell)
 	el_set(shell->el, EL_REFRESH);
 }
 
-/* ---- Prompt and keys ----------------------------------------------------------------------- */
+/* ---- Prompt and keys ----------------------------------------------------------- */
 
 static char *prompt(EditLine *el)
 {
@@ -67,7 +83,8 @@ static char *prompt(EditLine *el)
 	char shown[60];
 
 	el_get(el, EL_CLIENTDATA, &shell);
-	name = connection_stands(shell->app) ? shell->app->peer : NULL;
+	/* Nothing of the library may be called here: it may be drawn from within it. */
+	name = shell->app->client && !shell->app->lost_told ? shell->app->peer : NULL;
 	if (!name) {
 		snprintf(shell->prompt, sizeof(shell->prompt), "vfuctl> ");
 		return shell->prompt;
@@ -130,7 +147,7 @@ static int get_character(EditLine *el, wchar_t *c)
 	return read_character(c);
 }
 
-/* ---- Completion ------------------------------------------------------------------------------ */
+/* ---- Completion ---------------------------------------------------------------- */
 
 struct candidates {
 	char **v;
@@ -185,7 +202,8 @@ static void list_candidates(struct shell *shell, const struct candidates *c)
 	columns = (size_t)width / (widest + 2);
 	columns = columns ? columns : 1;
 	for (size_t i = 0; i < c->n; i++)
-		fprintf(shell->out, "%s%-*s", i % columns ? "  " : "\n", (int)widest, c->v[i]);
+		fprintf(shell->out, "%s%-*s", i % columns ? "  " : "\n", (int)widest,
+			c->v[i]);
 	fputc('\n', shell->out);
 	fflush(shell->out);
 }
@@ -200,8 +218,8 @@ static unsigned char complete(EditLine *el, int key)
 
 	(void)key;
 	el_get(el, EL_CLIENTDATA, &shell);
-	shell_complete(shell->app, line->buffer, (size_t)(line->cursor - line->buffer), &start,
-		       add_candidate, &c);
+	shell_complete(shell->app, line->buffer, (size_t)(line->cursor - line->buffer),
+		       &start, add_candidate, &c);
 	typed = (size_t)(line->cursor - line->buffer) - start;
 	common = common_length(&c);
 	if (c.n && common >= typed) {
@@ -226,7 +244,7 @@ static unsigned char complete(EditLine *el, int key)
 	return rc;
 }
 
-/* ---- History ----------------------------------------------------------------------------------- */
+/* ---- History ------------------------------------------------------------------- */
 
 /* Makes the folders above path that are missing. */
 static void make_folders(char *path)
@@ -268,8 +286,8 @@ static void remember(struct shell *shell, const char *line)
 		history(shell->history, &ev, H_SAVE, shell->history_file);
 }
 
-void shell_history(struct shell *shell, bool (*fn)(void *arg, int number, const char *line),
-		   void *arg)
+void shell_history(struct shell *shell,
+		   bool (*fn)(void *arg, int number, const char *line), void *arg)
 {
 	HistEvent ev;
 
@@ -279,7 +297,7 @@ void shell_history(struct shell *shell, bool (*fn)(void *arg, int number, const 
 			return;
 }
 
-/* ---- The loop ------------------------------------------------------------------------------------ */
+/* ---- The loop ------------------------------------------------------------------ */
 
 static void run_line(struct shell *shell, const char *line, size_t len)
 {
@@ -311,7 +329,8 @@ static bool interrupted(struct shell *shell)
 	fputs(signo == SIGINT ? "^C\n" : "\n", shell->out);
 	el_reset(shell->el);
 	if (signo != SIGINT)
-		app_note_status(shell->app, signo ? fail_status(FAIL_CANCELLED, signo) : 0);
+		app_note_status(shell->app,
+				signo ? fail_status(FAIL_CANCELLED, signo) : 0);
 	return signo == SIGINT;
 }
 
@@ -359,7 +378,8 @@ static void setup(struct shell *shell)
 	el_set(el, EL_SIGNAL, 0);
 	el_set(el, EL_GETCFN, get_character);
 	el_set(el, EL_HIST, history, shell->history);
-	el_set(el, EL_ADDFN, "vfuctl-complete", "Complete the word", complete);
+	/* The narrow call would copy the names, and lose the copies. */
+	el_wset(el, EL_ADDFN, L"vfuctl-complete", L"Complete the word", complete);
 	el_set(el, EL_BIND, "^I", "vfuctl-complete", NULL);
 	el_set(el, EL_BIND, "^R", "em-inc-search-prev", NULL);
 	history(shell->history, &ev, H_SETSIZE, HISTORY_LINES);

@@ -16,8 +16,8 @@ void shell_make_room(struct shell *shell);
 void shell_redraw(struct shell *shell);
 
 /* Calls fn for each line of the history, the oldest first, until it returns false. */
-void shell_history(struct shell *shell, bool (*fn)(void *arg, int number, const char *line),
-		   void *arg);
+void shell_history(struct shell *shell,
+		   bool (*fn)(void *arg, int number, const char *line), void *arg);
 
 /*
  * What the word at the end of line may become: calls fn for each. start is where the word

@@ -36,7 +36,8 @@ static size_t parse_option(const char *p, size_t len, struct item *item)
 	return len + 1 + item->value_len;
 }
 
-/* One token, which may be several options; returns how much of p it took, 0 if it is none. */
+/* One token, which may be several options; returns how much of p it took, 0 if it is
+ * none. */
 static size_t parse_token(const char *p, unsigned depth, struct synopsis *s)
 {
 	size_t len = token_length(p), part, taken;
@@ -92,4 +93,3 @@ bool synopsis_parse(const char *text, struct synopsis *s)
 	}
 	return depth == 0;
 }
-

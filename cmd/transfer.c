@@ -18,7 +18,7 @@ struct target target_of(const struct args *a, uint64_t *offset)
 	return (struct target){ iova != NULL, iova ? 0 : arg_region(a, "REGION") };
 }
 
-/* ---- Ranges --------------------------------------------------------------------------- */
+/* ---- Ranges -------------------------------------------------------------------- */
 
 static int check_region(struct app *app, uint32_t index, uint64_t offset, uint64_t count)
 {
@@ -36,10 +36,11 @@ static int check_region(struct app *app, uint32_t index, uint64_t offset, uint64
 	if (offset <= size && count <= size - offset)
 		return FAIL_NONE;
 	return fail(app, FAIL_USAGE, 0,
-		    "0x%" PRIx64 " bytes at 0x%" PRIx64 " reach beyond the end of region %" PRIu32
+		    "0x%" PRIx64 " bytes at 0x%" PRIx64
+		    " reach beyond the end of region %" PRIu32
 		    "%s%s%s, which has 0x%" PRIx64 " bytes",
-		    count, offset, index, name ? " (" : "", name ? name : "", name ? ")" : "",
-		    size);
+		    count, offset, index, name ? " (" : "", name ? name : "",
+		    name ? ")" : "", size);
 }
 
 static int check_windows(struct app *app, uint64_t iova, uint64_t count)
@@ -57,20 +58,20 @@ static int check_windows(struct app *app, uint64_t iova, uint64_t count)
 	}
 	if (!left)
 		return FAIL_NONE;
-	return fail(app, FAIL_USAGE, EFAULT, "no window is mapped at 0x%" PRIx64, at);
+	return fail(app, FAIL_USAGE, 0, "no window is mapped at 0x%" PRIx64, at);
 }
 
 int transfer_check(struct app *app, struct target t, uint64_t offset, uint64_t count)
 {
 	if (count > UINT64_MAX - offset)
 		return fail(app, FAIL_USAGE, 0,
-			    "0x%" PRIx64 " bytes at 0x%" PRIx64 " end beyond 64 bits", count,
-			    offset);
-	return t.dma ? check_windows(app, offset, count) :
-		       check_region(app, t.region, offset, count);
+			    "0x%" PRIx64 " bytes at 0x%" PRIx64 " end beyond 64 bits",
+			    count, offset);
+	return t.dma ? check_windows(app, offset, count)
+		     : check_region(app, t.region, offset, count);
 }
 
-/* ---- Pieces --------------------------------------------------------------------------- */
+/* ---- Pieces -------------------------------------------------------------------- */
 
 struct piece {
 	struct vuser_exchange *x; /* NULL: none is under way */
@@ -103,10 +104,10 @@ static int setup(struct transfer *x)
 		limit = theirs && theirs < limit ? theirs : limit;
 	}
 	x->piece = (size_t)(x->count < limit ? x->count : limit);
-	x->depth = x->piece ? (size_t)((x->count - 1) / x->piece + 1 < DEPTH ?
-					       (x->count - 1) / x->piece + 1 :
-					       DEPTH) :
-			      1;
+	x->depth = x->piece ? (size_t)((x->count - 1) / x->piece + 1 < DEPTH
+					       ? (x->count - 1) / x->piece + 1
+					       : DEPTH)
+			    : 1;
 	x->buf = malloc(x->piece * x->depth + 1);
 	if (!x->buf)
 		return fail(x->app, FAIL_SYSTEM, ENOMEM, "no memory for the data");
@@ -120,7 +121,8 @@ static int move_dma(struct transfer *x, uint64_t at, void *data, size_t len)
 	struct vuser_client *c = x->app->client;
 	struct vuser_error e;
 
-	if (x->out ? vuser_mem_write(c, at, data, len, &e) : vuser_mem_read(c, at, data, len, &e))
+	if (x->out ? vuser_mem_write(c, at, data, len, &e)
+		   : vuser_mem_read(c, at, data, len, &e))
 		return fail_from(x->app, &e);
 	return FAIL_NONE;
 }
@@ -191,9 +193,9 @@ static int run(struct transfer *x)
 
 	while (!rc && x->done < x->count) {
 		while (!rc && x->started < x->count && head - tail < x->depth)
-			rc = start(x, head++ % x->depth);
+			rc = start(x, head++ % DEPTH);
 		if (!rc)
-			rc = finish(x, tail++ % x->depth);
+			rc = finish(x, tail++ % DEPTH);
 		if (!rc && signals_came())
 			rc = fail(x->app, FAIL_CANCELLED, 0, "interrupted");
 		progress_update(&x->progress, x->done);
@@ -209,8 +211,12 @@ static int run(struct transfer *x)
 int transfer_in(struct app *app, struct target t, uint64_t offset, uint64_t count,
 		transfer_fn *take, void *arg)
 {
-	struct transfer x = { .app = app, .target = t, .offset = offset, .count = count,
-			      .fn = take, .arg = arg };
+	struct transfer x = { .app = app,
+			      .target = t,
+			      .offset = offset,
+			      .count = count,
+			      .fn = take,
+			      .arg = arg };
 
 	return run(&x);
 }
@@ -218,8 +224,13 @@ int transfer_in(struct app *app, struct target t, uint64_t offset, uint64_t coun
 int transfer_out(struct app *app, struct target t, uint64_t offset, uint64_t count,
 		 transfer_fn *give, void *arg)
 {
-	struct transfer x = { .app = app, .target = t, .out = true, .offset = offset,
-			      .count = count, .fn = give, .arg = arg };
+	struct transfer x = { .app = app,
+			      .target = t,
+			      .out = true,
+			      .offset = offset,
+			      .count = count,
+			      .fn = give,
+			      .arg = arg };
 
 	return run(&x);
 }

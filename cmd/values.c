@@ -88,7 +88,8 @@ const char *word_duration(const char *word, int64_t *ns)
 	if (problem == too_large)
 		return "is too long a duration";
 	if (problem)
-		return problem == not_number ? "is not a duration: 250ms, 5s, 1m" : problem;
+		return problem == not_number ? "is not a duration: 250ms, 5s, 1m"
+					     : problem;
 	if (value == 0 && !*at) {
 		*ns = 0;
 		return NULL;
@@ -115,7 +116,8 @@ const char *irq_name_at(size_t i)
 }
 
 /* An index: one of the names, or a number. */
-static const char *index_of(const char *word, const char *(*name_at)(size_t), uint32_t *index)
+static const char *index_of(const char *word, const char *(*name_at)(size_t),
+			    uint32_t *index)
 {
 	const char *name;
 	uint64_t value;

@@ -102,7 +102,8 @@ static enum split double_quoted(struct splitter *s, struct cursor *c, struct wor
 	bool escaped;
 
 	for (; c->p < c->end && *c->p != '"'; c->p++) {
-		escaped = *c->p == '\\' && c->p + 1 < c->end && strchr("$`\"\\\n", c->p[1]);
+		escaped =
+			*c->p == '\\' && c->p + 1 < c->end && strchr("$`\"\\\n", c->p[1]);
 		if (escaped)
 			c->p++;
 		if (*c->p == '\n')

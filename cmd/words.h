@@ -37,21 +37,23 @@ enum split {
 };
 
 /*
- * The next command, which ends at a `;` or a newline. Blanks, '...', "..." and \ are those
- * of a POSIX shell, # starts a comment, nothing is expanded. With SPLIT_MORE the splitter
- * stands where the command began, so that it can be read again when there is more.
+ * The next command, which ends at a `;` or a newline. Blanks, '...', "..." and \ are
+ * those of a POSIX shell, # starts a comment, nothing is expanded. With SPLIT_MORE the
+ * splitter stands where the command began, so that it can be read again when there is
+ * more.
  */
 enum split split_next(struct splitter *s, struct words *w);
 
 /*
- * The meaning of a word. Each returns NULL, or what is wrong with it, to be read after the
- * word itself ("is not a number").
+ * The meaning of a word. Each returns NULL, or what is wrong with it, to be read after
+ * the word itself ("is not a number").
  */
 const char *word_number(const char *word, uint64_t *out);
 /* Nanoseconds: a number with ms, s or m, or 0. */
 const char *word_duration(const char *word, int64_t *ns);
 const char *word_region(const char *word, uint32_t *index);
-/* An interrupt, "msix", and its vector, "msix:3"; vector may be NULL, then none may stand there. */
+/* An interrupt, "msix", and its vector, "msix:3"; vector may be NULL, then none may stand
+ * there. */
 const char *word_irq(const char *word, uint32_t *index, uint32_t *vector);
 /* 1, 2, 4 or 8. */
 const char *word_width(const char *word, unsigned *width);

@@ -11,8 +11,7 @@
 
 #include "command.h"
 
-/* ---- Arguments by a synopsis
- * ---------------------------------------------------------------- */
+/* ---- Arguments by a synopsis --------------------------------------------------- */
 
 static struct args args;
 static struct failure why;
@@ -173,8 +172,7 @@ static void what_is_no_synopsis_is_noticed(void **state)
 	assert_int_equal(s.n, 0);
 }
 
-/* ---- The table
- * ------------------------------------------------------------------------------- */
+/* ---- The table ----------------------------------------------------------------- */
 
 static bool check_row(void *arg, const struct command *c)
 {

@@ -12,8 +12,7 @@
 
 #include "words.h"
 
-/* ---- Splitting
- * -------------------------------------------------------------------------- */
+/* ---- Splitting ----------------------------------------------------------------- */
 
 /* The words of all commands: "a|b" for words, " ; " between commands. */
 static char *split_text(const char *text, size_t len, enum split *end, unsigned *line)
@@ -204,8 +203,7 @@ static void long_words_and_many_of_them(void **state)
 	free(text);
 }
 
-/* ---- Meanings
- * ---------------------------------------------------------------------------- */
+/* ---- Meanings ------------------------------------------------------------------ */
 
 static void numbers(void **state)
 {
