@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -148,7 +147,7 @@ static void take_fds(struct msghdr *msg, int *fds, size_t *nfds)
 	}
 }
 
-ssize_t channel_recv(int fd, void *buf, size_t cap, bool block, int *fds, size_t *nfds)
+ssize_t channel_recv(int fd, void *buf, size_t cap, int *fds, size_t *nfds)
 {
 	union {
 		struct cmsghdr align;
@@ -159,7 +158,7 @@ ssize_t channel_recv(int fd, void *buf, size_t cap, bool block, int *fds, size_t
 			      .msg_iovlen = 1,
 			      .msg_control = control.buf,
 			      .msg_controllen = sizeof(control.buf) };
-	ssize_t r = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | (block ? 0 : MSG_DONTWAIT));
+	ssize_t r = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
 	*nfds = 0;
 	if (r < 0)
@@ -167,14 +166,4 @@ ssize_t channel_recv(int fd, void *buf, size_t cap, bool block, int *fds, size_t
 	if (msg.msg_controllen)
 		take_fds(&msg, fds, nfds);
 	return r;
-}
-
-void channel_set_timeout(int fd, int64_t timeout)
-{
-	struct timeval tv = { .tv_sec = timeout / 1000000000,
-			      .tv_usec = timeout % 1000000000 / 1000 };
-
-	if (timeout > 0 && tv.tv_sec == 0 && tv.tv_usec == 0)
-		tv.tv_usec = 1;
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 }

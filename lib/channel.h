@@ -23,13 +23,10 @@ int channel_check(int fd, struct vuser_error *e) VUSER_CHECKED;
  */
 ssize_t channel_send(int fd, const struct iovec *iov, size_t n, const int *fds, size_t nfds);
 /*
- * Receives; block waits for the first byte, as long as SO_RCVTIMEO says. Returns the bytes
- * that came, 0 at the end of the stream, or a negative errno. fds has room for
- * CHANNEL_MAX_FDS.
+ * Receives without blocking. Returns the bytes that came, 0 at the end of the stream, or a
+ * negative errno: EAGAIN when there is nothing. fds has room for CHANNEL_MAX_FDS.
  */
-ssize_t channel_recv(int fd, void *buf, size_t cap, bool block, int *fds, size_t *nfds);
-/* How long a blocking receive waits, in nanoseconds; 0 for ever. */
-void channel_set_timeout(int fd, int64_t timeout);
+ssize_t channel_recv(int fd, void *buf, size_t cap, int *fds, size_t *nfds);
 
 void channel_close_fds(const int *fds, size_t n);
 

@@ -7,12 +7,14 @@
 #include "proxy.h"
 #include "reader.h"
 
-#define IDS	    65536u
-#define POSTED_IDS  64u	   /* ids of posted writes remembered, to know a reply to one */
-#define SPIN_NS	    25000u /* to look for a message before blocking for it */
-#define SPIN_MISSES 4u	   /* in vain, then it is tried */
-#define SPIN_RETRY  64u	   /* once in so many times */
-#define MAX_FAILED  1024u  /* failed NOWAITs kept for proxy_settle() */
+#define IDS		 65536u
+#define POSTED_IDS	 64u /* ids of posted writes remembered, to know a reply to one */
+#define SPIN_NS		 25000u /* to look for a message before blocking for it */
+#define SPIN_MISSES	 4u	/* in vain, then it is tried */
+#define SPIN_RETRY	 64u	/* once in so many times */
+#define MAX_FAILED	 1024u	/* failed NOWAITs kept for proxy_settle() */
+#define HANDLE_BATCH	 128u	/* requests handled by one thread while another reads */
+#define MAX_INCOMING_FDS 512u	/* held by requests not yet handled */
 
 /* A request that was given up: what is left of it. */
 struct late {
@@ -23,7 +25,6 @@ struct proxy {
 	pthread_mutex_t lock;
 	int fd;
 	struct proxy_options o;
-	int64_t socket_timeout; /* SO_RCVTIMEO as it is set */
 	bool coalesce;
 	struct exchange_pool pool;
 
@@ -31,7 +32,7 @@ struct proxy {
 	struct outbox out;
 	struct exchange_list pending, incoming, failed;
 	size_t npending, nincoming, nfailed, nnowait;
-	size_t incoming_bytes;
+	size_t incoming_bytes, incoming_fds;
 	struct vuser_exchange *raw; /* waits for any reply */
 
 	uint16_t next_id;
@@ -44,10 +45,17 @@ struct proxy {
 	struct exchange_list sleepers; /* threads that wait while another one reads */
 	bool can_spin;
 	unsigned spin_misses, spin_skips; /* of the thread that reads */
-	bool reading, writing, handling;
-	unsigned corks; /* above 0: what is started is queued */
-	bool leftover;	/* the reader holds whole messages there was no room for */
-	bool mute;	/* the peer takes no more; what it sent may still be read */
+	bool reading, handling;
+	pthread_t handler;    /* the thread that handles, or holds */
+	unsigned nested;      /* of its waits: those that go on while it handles */
+	unsigned roomless;    /* threads that wait for room to send */
+	int kick;	      /* eventfd: the thread that reads shall look again */
+	bool waiting, kicked; /* that thread waits; was told */
+	short watched;	      /* the poll events it waits for */
+	unsigned corks;	      /* above 0: what is started is queued */
+	bool stuck;	      /* the socket had no room for what is queued */
+	bool leftover;	      /* the reader may hold messages there was no room for */
+	bool mute;	      /* the peer takes no more; what it sent may still be read */
 
 	struct reader reader;
 	struct vuser_error lost; /* code not 0: why there is no connection any more */
@@ -80,35 +88,39 @@ void engine_lose(struct proxy *p, const struct vuser_error *e, const void *msg,
 
 /* proxy_send.c */
 void engine_flush(struct proxy *p);
+bool engine_has_room(const struct proxy *p);
+/*
+ * Takes x, of which a part is out, from the queue: the rest must follow, or the stream is
+ * lost. false: it was, and x was completed with it.
+ */
+bool engine_leave_rest(struct proxy *p, struct vuser_exchange *x);
 /* As proxy_start(), without waiting for room. On failure x is gone. */
 int engine_start(struct proxy *p, struct vuser_exchange *x, enum exchange_kind kind,
 		 struct vuser_error *e);
 
-/* How engine_receive() may wait. */
-enum patience {
-	PATIENCE_NONE,	/* not at all */
-	PATIENCE_FRESH, /* as long as SO_RCVTIMEO says: the deadline is that far away */
-	PATIENCE_POLL,	/* until the deadline, 0 for ever */
-};
-
-/* proxy_receive.c: one read by the thread that has the turn, and all that follows from it
- * but the handling of requests. 0, or EAGAIN or EINTR (positive), or the VUSER_E_* of a
- * connection lost. Lets go of the lock while it waits. */
-int engine_receive(struct proxy *p, enum patience patience, uint64_t deadline,
-		   struct vuser_error *e);
 /*
- * Takes the messages that are there. Those for which there is no room stay, unless a
- * handler waits for one behind them (must): then the connection is lost.
+ * proxy_receive.c: one read by the thread that has the turn, and all that follows from it
+ * but the handling of requests. It may wait until the deadline, 0 for ever. Returns 0, or
+ * EAGAIN or EINTR (positive), or the VUSER_E_* of a connection lost. Lets go of the lock.
  */
-int engine_dispatch(struct proxy *p, bool must, struct vuser_error *e);
-/* Waits for something to read or room to write. 0, or a negative errno. No lock needed.
+int engine_receive(struct proxy *p, bool wait, uint64_t deadline, struct vuser_error *e);
+/*
+ * Takes the messages that are there. Where there is no room for requests they stay,
+ * unless a handler waits for what may be behind them: then the connection is lost.
  */
-int engine_wait_ready(struct proxy *p, bool in, bool out, uint64_t deadline);
+int engine_dispatch(struct proxy *p, struct vuser_error *e);
+/* The poll events that the thread that reads should wait for. */
+short engine_wanted(const struct proxy *p);
+/* Wakes the thread that reads if what it waits for is not all it should wait for. */
+void engine_kick(struct proxy *p);
 /* Nanoseconds until deadline, 0 when it has passed. */
 int64_t engine_left(uint64_t deadline);
 
-/* proxy_request.c: handles what has come, one at a time; lets go of the lock meanwhile.
- */
+/* proxy_request.c: handles what has come, one at a time; lets go of the lock. */
 void engine_handle(struct proxy *p);
+/* Are there so many replies of ours queued that no more may be added? */
+bool engine_overdue(const struct proxy *p);
+/* Are there requests, and nobody who handles them? */
+bool engine_may_handle(const struct proxy *p);
 
 #endif

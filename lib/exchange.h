@@ -9,8 +9,8 @@
 #include "vuser.h"
 
 #define EXCHANGE_SMALL 256u /* bytes kept within the structure */
-#define EXCHANGE_HEAD 64u   /* of a reply's payload */
-#define EXCHANGE_POOL 256u  /* free ones kept */
+#define EXCHANGE_HEAD  64u  /* of a reply's payload */
+#define EXCHANGE_POOL  256u /* free ones kept */
 
 enum exchange_kind {
 	EXCHANGE_WAIT,	 /* the caller blocks for the reply */
@@ -47,7 +47,8 @@ struct vuser_exchange {
 	size_t data_len;
 	int fds[VUSER_MAX_FDS_HELD];
 	size_t nfds;
-	unsigned gathered; /* posted writes in it that may grow in number; 0: not one of them */
+	unsigned gathered; /* posted writes in it that may grow in number; 0: not one of
+			      them */
 	uint64_t sent_at;  /* monotonic; of a request of the peer's: when it came */
 	uint64_t since;	   /* of a reply of ours: when its request came */
 

@@ -11,25 +11,53 @@
 
 void outbox_init(struct outbox *o)
 {
+	*o = (struct outbox){ 0 };
 	TAILQ_INIT(&o->queue);
-	o->count = 0;
-	o->bytes = 0;
+}
+
+/* What a reply of ours costs: small ones are mostly the structure around them. */
+static size_t answer_cost(const struct vuser_exchange *x)
+{
+	return x->answer ? sizeof(*x) + x->size : 0;
+}
+
+/* x is in the queue; its bytes are counted elsewhere. */
+static void enters(struct outbox *o, struct vuser_exchange *x)
+{
+	x->place = PLACE_OUTGOING;
+	o->count++;
+	o->requests += x->kind != EXCHANGE_ASYNC;
+	o->answers += answer_cost(x);
+}
+
+static void leaves(struct outbox *o, struct vuser_exchange *x)
+{
+	TAILQ_REMOVE(&o->queue, x, link);
+	x->place = PLACE_OWNER;
+	o->count--;
+	o->requests -= x->kind != EXCHANGE_ASYNC;
+	o->answers -= answer_cost(x);
 }
 
 void outbox_add(struct outbox *o, struct vuser_exchange *x)
 {
 	TAILQ_INSERT_TAIL(&o->queue, x, link);
-	x->place = PLACE_OUTGOING;
-	o->count++;
+	enters(o, x);
 	o->bytes += x->size - x->sent;
 }
 
 void outbox_remove(struct outbox *o, struct vuser_exchange *x)
 {
-	TAILQ_REMOVE(&o->queue, x, link);
-	x->place = PLACE_OWNER;
-	o->count--;
+	leaves(o, x);
 	o->bytes -= x->size - x->sent;
+}
+
+void outbox_replace(struct outbox *o, struct vuser_exchange *x,
+		    struct vuser_exchange *rest)
+{
+	TAILQ_INSERT_BEFORE(x, rest, link);
+	enters(o, rest);
+	leaves(o, x);
 }
 
 int outbox_send_now(int fd, struct vuser_exchange *x)
@@ -65,8 +93,8 @@ static size_t fill_iov(const struct outbox *o, struct iovec *iov)
 	return n;
 }
 
-int outbox_flush(struct outbox *o, int fd, void (*sent)(void *arg, struct vuser_exchange *x),
-		 void *arg)
+int outbox_flush(struct outbox *o, int fd,
+		 void (*sent)(void *arg, struct vuser_exchange *x), void *arg)
 {
 	struct iovec iov[BATCH];
 	struct vuser_exchange *x;
@@ -86,18 +114,17 @@ int outbox_flush(struct outbox *o, int fd, void (*sent)(void *arg, struct vuser_
 			left -= part;
 			if (x->sent < x->size)
 				break;
-			TAILQ_REMOVE(&o->queue, x, link);
-			o->count--;
+			leaves(o, x);
 			sent(arg, x);
 		}
 	}
 	return 0;
 }
 
-/* ---- Gathering ---------------------------------------------------------------------- */
+/* ---- Gathering ----------------------------------------------------------------- */
 
-#define WRITE_HEAD (VUSER_HEADER_SIZE + 16u) /* of REGION_WRITE, data follows */
-#define MULTI_HEAD (VUSER_HEADER_SIZE + 8u)  /* of REGION_WRITE_MULTI, entries follow */
+#define WRITE_HEAD  (VUSER_HEADER_SIZE + 16u) /* of REGION_WRITE, data follows */
+#define MULTI_HEAD  (VUSER_HEADER_SIZE + 8u)  /* of REGION_WRITE_MULTI, entries follow */
 #define MULTI_ENTRY 24u
 
 /* The entry that says what a REGION_WRITE with its data in the bytes says. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The engine: waiting, and what the rest of the library calls. */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,8 +12,7 @@
 #include "error.h"
 #include "trace.h"
 
-/* ---- Waiting ------------------------------------------------------------------------
- */
+/* ---- Waiting ------------------------------------------------------------------- */
 
 /* Somebody else may read now. */
 static void pass_turn(struct proxy *p)
@@ -28,15 +27,15 @@ static void pass_turn(struct proxy *p)
 	}
 }
 
-static int take_turn(struct proxy *p, enum patience patience, uint64_t deadline,
-		     struct vuser_error *e)
+static int take_turn(struct proxy *p, bool wait, uint64_t deadline, struct vuser_error *e)
 {
 	int r;
 
 	p->reading = true;
-	r = engine_receive(p, patience, deadline, e);
+	r = engine_receive(p, wait, deadline, e);
 	p->reading = false;
-	pass_turn(p);
+	if (p->nincoming || p->nevents)
+		pass_turn(p); /* this one is busy for a while */
 	engine_handle(p);
 	engine_deliver(p);
 	return r;
@@ -58,17 +57,6 @@ static void sleep_until(struct proxy *p, struct vuser_exchange *x, uint64_t dead
 	x->sleeping = false;
 }
 
-/* Another thread is in a read that does not look for room: see to it ourselves. */
-static void make_room(struct proxy *p, uint64_t deadline)
-{
-	p->writing = true;
-	pthread_mutex_unlock(&p->lock);
-	(void)engine_wait_ready(p, false, true, deadline);
-	pthread_mutex_lock(&p->lock);
-	p->writing = false;
-	engine_flush(p);
-}
-
 static bool is_done(const struct proxy *p, const struct vuser_exchange *x)
 {
 	(void)p;
@@ -84,17 +72,29 @@ static bool is_settled(const struct proxy *p, const struct vuser_exchange *x)
 static bool has_room(const struct proxy *p, const struct vuser_exchange *x)
 {
 	(void)x;
-	return p->out.bytes <= VUSER_MAX_OUTGOING_BYTES;
+	return engine_has_room(p);
 }
 
-/* 0 once done() says so, TIMEOUT, CANCELLED, or why the connection is lost. */
-static int drive(struct proxy *p, struct vuser_exchange *x,
-		 bool (*done)(const struct proxy *p, const struct vuser_exchange *x),
-		 uint64_t since, int64_t timeout, struct vuser_error *e)
+static bool is_cancelled(struct proxy *p)
+{
+	bool cancelled;
+
+	if (!p->o.cancelled)
+		return false;
+	if (!p->reading)
+		pass_turn(p);
+	pthread_mutex_unlock(&p->lock);
+	cancelled = p->o.cancelled(p->o.arg);
+	pthread_mutex_lock(&p->lock);
+	return cancelled;
+}
+
+typedef bool done_fn(const struct proxy *p, const struct vuser_exchange *x);
+
+static int drive_until(struct proxy *p, struct vuser_exchange *x, done_fn *done,
+		       uint64_t since, int64_t timeout, struct vuser_error *e)
 {
 	uint64_t deadline = timeout ? since + (uint64_t)timeout : 0;
-	enum patience patience =
-		timeout == p->socket_timeout ? PATIENCE_FRESH : PATIENCE_POLL;
 	struct vuser_error local;
 	int r = 0;
 
@@ -104,47 +104,43 @@ static int drive(struct proxy *p, struct vuser_exchange *x,
 				*e = p->lost;
 			return p->lost.code;
 		}
-		if (r == EINTR && p->o.cancelled && p->o.cancelled(p->o.arg))
-			return error_set(e, VUSER_E_CANCELLED, EINTR, "given up");
+		if (r == EINTR) {
+			if (is_cancelled(p))
+				return error_set(e, VUSER_E_CANCELLED, EINTR, "given up");
+			r = EAGAIN;
+			continue; /* the lock was let go of */
+		}
 		if (r && deadline && engine_left(deadline) == 0)
 			return error_set(e, VUSER_E_TIMEOUT, ETIMEDOUT,
 					 "no reply within %g s", (double)timeout / 1e9);
-		if (!p->reading)
-			r = take_turn(p, patience, deadline, &local);
-		else if (p->out.count && !p->mute && !p->writing)
-			make_room(p, deadline);
-		else
-			sleep_until(p, x, deadline);
+		if (!p->reading) {
+			r = take_turn(p, true, deadline, &local);
+		} else {
+			engine_flush(p); /* corked or not: somebody waits */
+			if (!done(p, x) && !p->lost.code)
+				sleep_until(p, x, deadline);
+		}
 		if (r == 0)
 			r = EAGAIN; /* something came, but time has passed as well */
-		if (patience == PATIENCE_FRESH && timeout)
-			patience = PATIENCE_POLL;
 	}
 	return 0;
 }
 
-/* The rest of a message must go out, or the stream is lost: a ghost takes its place. */
-static bool leave_ghost(struct proxy *p, struct vuser_exchange *x)
+/* 0 once done() says so, TIMEOUT, CANCELLED, or why the connection is lost. */
+static int drive(struct proxy *p, struct vuser_exchange *x, done_fn *done, uint64_t since,
+		 int64_t timeout, struct vuser_error *e)
 {
-	struct vuser_exchange *ghost = exchange_get(&p->pool);
-	struct vuser_error e;
+	bool nested = p->handling && pthread_equal(p->handler, pthread_self());
+	int r;
 
-	if (!ghost || !exchange_reserve(ghost, x->size)) {
-		if (ghost)
-			exchange_put(&p->pool, ghost);
-		error_set(&e, VUSER_E_SYSTEM, ENOMEM, "no memory to finish a message");
-		engine_lose(p, &e, NULL, 0);
-		return false;
-	}
-	ghost->h = x->h;
-	ghost->kind = EXCHANGE_ASYNC;
-	ghost->place = PLACE_OUTGOING;
-	ghost->size = x->size;
-	ghost->sent = x->sent;
-	memcpy(ghost->bytes, x->bytes, x->size);
-	TAILQ_INSERT_BEFORE(x, ghost, link);
-	TAILQ_REMOVE(&p->out.queue, x, link);
-	return true;
+	p->nested += nested;
+	engine_kick(p);
+	r = drive_until(p, x, done, since, timeout, e);
+	p->nested -= nested;
+	if (!p->reading)
+		pass_turn(p); /* it may have been ours, when there was no need of it any
+				 more */
+	return r;
 }
 
 /*
@@ -163,7 +159,7 @@ static bool give_up(struct proxy *p, struct vuser_exchange *x)
 		if (!x->raw)
 			engine_id_mark(p, x->h.id, false);
 	} else if (x->place == PLACE_OUTGOING) {
-		if (!leave_ghost(p, x))
+		if (!engine_leave_rest(p, x))
 			return false;
 		engine_late_add(p, &x->h);
 	}
@@ -194,14 +190,19 @@ static int wait_done(struct proxy *p, struct vuser_exchange *x, int64_t timeout,
 	return x->result;
 }
 
-/* ---- What others call ---------------------------------------------------------------
- */
+/* ---- What others call ---------------------------------------------------------- */
 
 struct proxy *proxy_new(int fd, const struct proxy_options *o)
 {
 	struct proxy *p = calloc(1, sizeof(*p));
 
 	if (!p) {
+		close(fd);
+		return NULL;
+	}
+	p->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (p->kick < 0) {
+		free(p);
 		close(fd);
 		return NULL;
 	}
@@ -216,30 +217,23 @@ struct proxy *proxy_new(int fd, const struct proxy_options *o)
 	TAILQ_INIT(&p->failed);
 	TAILQ_INIT(&p->sleepers);
 	reader_init(&p->reader, o->limit);
-	p->socket_timeout = o->timeout;
-	channel_set_timeout(fd, o->timeout);
 	return p;
 }
 
 unsigned proxy_free(struct proxy *p)
 {
+	unsigned outstanding = (unsigned)(p->npending + p->out.requests);
 	struct vuser_error e;
-	struct vuser_exchange *x;
 	int fds[VUSER_MAX_FDS_HELD];
-	unsigned outstanding;
 	size_t nfds;
 
-	outstanding = (unsigned)p->npending;
-	TAILQ_FOREACH (x, &p->out.queue, link)
-		outstanding += x->kind != EXCHANGE_ASYNC;
 	p->o.event = NULL;
 	error_set(&e, VUSER_E_CLOSED, 0, "the connection was closed");
 	engine_lose(p, &e, NULL, 0);
-	while ((x = proxy_next_failed(p)))
-		exchange_put(&p->pool, x);
 	reader_free(&p->reader, fds, &nfds);
 	channel_close_fds(fds, nfds);
 	exchange_pool_free(&p->pool);
+	close(p->kick);
 	close(p->fd);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
@@ -280,9 +274,19 @@ struct vuser_exchange *proxy_build(struct proxy *p, unsigned command, const void
 /* Our own sending must not outrun a peer that does not read. */
 static int wait_for_room(struct proxy *p, struct vuser_exchange *x, struct vuser_error *e)
 {
-	if (has_room(p, x) || p->lost.code || p->mute)
+	int64_t timeout = p->o.timeout;
+	int r;
+
+	if (engine_has_room(p) || p->lost.code)
 		return 0;
-	return drive(p, x, has_room, clock_now(), p->o.timeout, e);
+	p->roomless++;
+	r = drive(p, x, has_room, clock_now(), timeout, e);
+	p->roomless--;
+	if (r == VUSER_E_TIMEOUT)
+		error_set(e, r, ETIMEDOUT,
+			  "the peer took nothing within %g s, %zu bytes wait",
+			  (double)timeout / 1e9, p->out.bytes);
+	return r;
 }
 
 int proxy_start(struct proxy *p, struct vuser_exchange *x, enum exchange_kind kind,
@@ -340,7 +344,7 @@ void proxy_release(struct proxy *p, struct vuser_exchange *x)
 	pthread_mutex_unlock(&p->lock);
 }
 
-static void give_up_nowait(struct proxy *p, struct exchange_list *list, int result,
+static void give_up_nowait(struct proxy *p, struct exchange_list *list,
 			   const struct vuser_error *why)
 {
 	struct vuser_exchange *x = TAILQ_FIRST(list), *next;
@@ -351,16 +355,16 @@ static void give_up_nowait(struct proxy *p, struct exchange_list *list, int resu
 			continue;
 		if (!give_up(p, x))
 			return;
-		if (why)
-			x->error = *why;
-		p->stats.timeouts++;
-		engine_complete(p, x, result);
+		x->error = *why;
+		p->stats.timeouts += why->code == VUSER_E_TIMEOUT;
+		engine_complete(p, x, why->code);
 	}
 }
 
 int proxy_settle(struct proxy *p, struct vuser_error *e)
 {
 	struct vuser_exchange *x;
+	struct vuser_error why;
 	int r;
 
 	pthread_mutex_lock(&p->lock);
@@ -369,12 +373,14 @@ int proxy_settle(struct proxy *p, struct vuser_error *e)
 		pthread_mutex_unlock(&p->lock);
 		return error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory to wait");
 	}
-	r = drive(p, x, is_settled, clock_now(), p->o.timeout, e);
+	r = drive(p, x, is_settled, clock_now(), p->o.timeout, &why);
 	exchange_put(&p->pool, x);
 	if (r == VUSER_E_TIMEOUT || r == VUSER_E_CANCELLED) {
-		give_up_nowait(p, &p->out.queue, r, e);
-		give_up_nowait(p, &p->pending, r, e);
+		give_up_nowait(p, &p->out.queue, &why);
+		give_up_nowait(p, &p->pending, &why);
 	}
+	if (r && e)
+		*e = why;
 	engine_deliver(p);
 	pthread_mutex_unlock(&p->lock);
 	return r;
@@ -401,11 +407,10 @@ int proxy_fd(const struct proxy *p)
 
 short proxy_events(struct proxy *p)
 {
-	short events = POLLIN;
+	short events;
 
 	pthread_mutex_lock(&p->lock);
-	if (p->out.count && !p->mute)
-		events |= POLLOUT;
+	events = engine_wanted(p);
 	pthread_mutex_unlock(&p->lock);
 	return events;
 }
@@ -419,7 +424,9 @@ int proxy_process(struct proxy *p, struct vuser_error *e)
 
 	pthread_mutex_lock(&p->lock);
 	for (int i = 0; i < PROCESS_READS && r == 0 && !p->reading && !p->lost.code; i++)
-		r = take_turn(p, PATIENCE_NONE, 0, &local);
+		r = take_turn(p, false, 0, &local);
+	if (!p->reading)
+		pass_turn(p);
 	r = p->lost.code;
 	if (r && e)
 		*e = p->lost;
@@ -435,7 +442,9 @@ int proxy_serve(struct proxy *p, struct vuser_error *e)
 
 	pthread_mutex_lock(&p->lock);
 	if (!p->lost.code && !p->reading)
-		(void)take_turn(p, PATIENCE_FRESH, 0, &local);
+		(void)take_turn(p, true, 0, &local);
+	if (!p->reading)
+		pass_turn(p);
 	r = p->lost.code;
 	if (r && e)
 		*e = p->lost;
@@ -447,8 +456,10 @@ void proxy_hold(struct proxy *p, bool on)
 {
 	pthread_mutex_lock(&p->lock);
 	p->handling = on;
+	p->handler = pthread_self();
 	if (!on)
 		engine_handle(p);
+	engine_deliver(p);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -457,24 +468,28 @@ void proxy_cork(struct proxy *p, bool on)
 	pthread_mutex_lock(&p->lock);
 	if (on) {
 		p->corks++;
-	} else if (p->corks) {
-		p->corks--;
+	} else if (p->corks && --p->corks == 0) {
 		engine_flush(p);
 	}
+	engine_deliver(p);
 	pthread_mutex_unlock(&p->lock);
 }
 
 void proxy_set_timeout(struct proxy *p, int64_t timeout)
 {
 	pthread_mutex_lock(&p->lock);
-	p->o.timeout = p->socket_timeout = timeout;
-	channel_set_timeout(p->fd, timeout);
+	p->o.timeout = timeout;
 	pthread_mutex_unlock(&p->lock);
 }
 
-int64_t proxy_timeout(const struct proxy *p)
+int64_t proxy_timeout(struct proxy *p)
 {
-	return p->o.timeout;
+	int64_t timeout;
+
+	pthread_mutex_lock(&p->lock);
+	timeout = p->o.timeout;
+	pthread_mutex_unlock(&p->lock);
+	return timeout;
 }
 
 void proxy_set_coalesce(struct proxy *p, bool allowed, bool agreed)
@@ -506,14 +521,10 @@ int proxy_lost(struct proxy *p, struct vuser_error *e)
 
 void proxy_stats(struct proxy *p, struct vuser_stats *s)
 {
-	struct vuser_exchange *x;
-
 	pthread_mutex_lock(&p->lock);
 	*s = p->stats;
-	s->outstanding = (unsigned)p->npending;
+	s->outstanding = (unsigned)(p->npending + p->out.requests);
 	s->queued = (unsigned)p->out.count;
-	TAILQ_FOREACH (x, &p->out.queue, link)
-		s->outstanding += x->kind != EXCHANGE_ASYNC;
 	pthread_mutex_unlock(&p->lock);
 }
 

@@ -46,7 +46,7 @@ struct proxy_options {
 	bool force_queue, no_coalesce;
 };
 
-/* fd belongs to the proxy from then on, even when NULL is returned for want of memory. */
+/* fd is the proxy's from then on, even when it is NULL for want of memory or descriptors. */
 struct proxy *proxy_new(int fd, const struct proxy_options *o);
 /* Frees everything. Returns how many requests were outstanding. */
 unsigned proxy_free(struct proxy *p);
@@ -96,7 +96,7 @@ void proxy_hold(struct proxy *p, bool on);
 
 void proxy_cork(struct proxy *p, bool on);
 void proxy_set_timeout(struct proxy *p, int64_t timeout);
-int64_t proxy_timeout(const struct proxy *p);
+int64_t proxy_timeout(struct proxy *p);
 void proxy_set_coalesce(struct proxy *p, bool allowed, bool agreed);
 void proxy_set_limits(struct proxy *p, uint64_t limit, uint64_t request_limit);
 int proxy_lost(struct proxy *p, struct vuser_error *e);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "channel.h"
 #include "engine.h"
@@ -112,6 +113,13 @@ static void take_raw(struct proxy *p, struct vuser_exchange *x, struct reader_me
 	engine_complete(p, x, 0);
 }
 
+/* A server may refuse a message from its header, before the rest was sent. */
+static bool can_be_answered(const struct vuser_exchange *x)
+{
+	return x->place == PLACE_PENDING ||
+	       (x->place == PLACE_OUTGOING && x->sent && x->kind != EXCHANGE_ASYNC);
+}
+
 /* Who waits for this reply; a raw exchange takes what nobody else does. */
 static struct vuser_exchange *find_pending(struct proxy *p, const struct vuser_header *h)
 {
@@ -120,9 +128,25 @@ static struct vuser_exchange *find_pending(struct proxy *p, const struct vuser_h
 	TAILQ_FOREACH (x, &p->pending, link)
 		if (x->h.id == h->id)
 			return x;
-	if (!p->raw || p->raw->place != PLACE_PENDING || engine_late_known(p, h->id))
-		return NULL;
-	return p->raw;
+	x = TAILQ_FIRST(&p->out.queue);
+	if (x && can_be_answered(x) && x->h.id == h->id)
+		return x;
+	x = p->raw;
+	return x && can_be_answered(x) && !engine_late_known(p, h->id) ? x : NULL;
+}
+
+/* false: it cost the connection. */
+static bool take_out(struct proxy *p, struct vuser_exchange *x)
+{
+	if (x->place == PLACE_PENDING) {
+		engine_unpend(p, x);
+		return true;
+	}
+	if (!engine_leave_rest(p, x))
+		return false;
+	if (!x->raw)
+		engine_id_mark(p, x->h.id, false);
+	return true;
 }
 
 static void got_reply(struct proxy *p, struct reader_message *m, struct vuser_exchange *x)
@@ -132,7 +156,10 @@ static void got_reply(struct proxy *p, struct reader_message *m, struct vuser_ex
 		channel_close_fds(m->fds, m->nfds);
 		return;
 	}
-	engine_unpend(p, x);
+	if (!take_out(p, x)) {
+		channel_close_fds(m->fds, m->nfds);
+		return;
+	}
 	x->reply = m->h;
 	if (x->raw) {
 		take_raw(p, x, m);
@@ -185,11 +212,12 @@ static int got_request(struct proxy *p, struct reader_message *m, uint64_t now,
 	memcpy(x->fds, m->fds, m->nfds * sizeof(int));
 	x->nfds = m->nfds;
 	x->own_fds = true;
-	if (m->dropped || m->h.size > p->o.request_limit)
+	if (m->dropped || m->h.size > p->o.request_limit || m->fds_lost)
 		x->result = VUSER_E_PROTOCOL; /* refused when its turn comes */
 	TAILQ_INSERT_TAIL(&p->incoming, x, link);
 	p->nincoming++;
 	p->incoming_bytes += x->size;
+	p->incoming_fds += x->nfds;
 	return 0;
 }
 
@@ -210,14 +238,38 @@ static void note_received(struct proxy *p, const struct reader_message *m, uint6
 		trace_message(p->o.trace, &t);
 }
 
-static bool crowded(const struct proxy *p)
+/* parts 2: is it half of that already? */
+static bool crowded(const struct proxy *p, unsigned parts)
 {
-	return p->nincoming >= VUSER_MAX_INCOMING ||
-	       p->incoming_bytes >= VUSER_MAX_INCOMING_BYTES;
+	return p->nincoming >= VUSER_MAX_INCOMING / parts ||
+	       p->incoming_bytes >= VUSER_MAX_INCOMING_BYTES / parts ||
+	       p->incoming_fds >= MAX_INCOMING_FDS / parts;
 }
 
-/* Takes the messages that are there, as many as there is room for. */
-int engine_dispatch(struct proxy *p, bool must, struct vuser_error *e)
+/* Requests that there is no room for stay where they are, and what is behind them. */
+static bool may_read(const struct proxy *p)
+{
+	if (engine_overdue(p))
+		return false;
+	return p->nested || !p->leftover || !crowded(p, 2);
+}
+
+short engine_wanted(const struct proxy *p)
+{
+	bool out = p->out.count && !p->mute && (p->stuck || !p->corks);
+
+	return (short)((may_read(p) ? POLLIN : 0) | (out ? POLLOUT : 0));
+}
+
+static int too_many(struct proxy *p, struct reader_message *m, struct vuser_error *e)
+{
+	channel_close_fds(m->fds, m->nfds);
+	return error_set(e, VUSER_E_PROTOCOL, 0,
+			 "more than %zu requests came while one was handled",
+			 p->nincoming);
+}
+
+int engine_dispatch(struct proxy *p, struct vuser_error *e)
 {
 	struct reader_message m;
 	uint64_t now = 0;
@@ -227,16 +279,9 @@ int engine_dispatch(struct proxy *p, bool must, struct vuser_error *e)
 	while (!p->lost.code) {
 		struct vuser_exchange *x = NULL;
 
-		if (crowded(p) && !must) {
+		if (crowded(p, 1) && !p->nested) {
 			p->leftover = true;
 			return 0;
-		}
-		if (crowded(p)) {
-			r = error_set(e, VUSER_E_PROTOCOL, 0,
-				      "more than %zu requests came while one was handled",
-				      p->nincoming);
-			engine_lose(p, e, NULL, 0);
-			return r;
 		}
 		r = reader_next(&p->reader, &m, e);
 		if (r == 0)
@@ -254,7 +299,7 @@ int engine_dispatch(struct proxy *p, bool must, struct vuser_error *e)
 			got_reply(p, &m, x);
 			continue;
 		}
-		r = got_request(p, &m, now, e);
+		r = crowded(p, 1) ? too_many(p, &m, e) : got_request(p, &m, now, e);
 		if (r) {
 			engine_lose(p, e, NULL, 0);
 			return r;
@@ -265,23 +310,22 @@ int engine_dispatch(struct proxy *p, bool must, struct vuser_error *e)
 
 static int end_of_stream(struct proxy *p, int err, struct vuser_error *e)
 {
+	const char *peer = p->o.sends == VUSER_C2S ? "server" : "client";
+	char where[80] = "";
 	uint64_t size;
 	size_t part = reader_partial(&p->reader, &size);
-	const char *peer = p->o.sends == VUSER_C2S ? "server" : "client";
 
-	if (err)
-		error_set(e, VUSER_E_CLOSED, err, "the connection was lost: %s",
-			  vuser_errno_text(err));
-	else if (part && size)
-		error_set(e, VUSER_E_CLOSED, 0,
-			  "the %s closed the connection %zu bytes into a message of %llu",
-			  peer, part, (unsigned long long)size);
+	if (part && size)
+		snprintf(where, sizeof(where), " %zu bytes into a message of %llu", part,
+			 (unsigned long long)size);
 	else if (part)
-		error_set(e, VUSER_E_CLOSED, 0,
-			  "the %s closed the connection %zu bytes into a header", peer,
-			  part);
+		snprintf(where, sizeof(where), " %zu bytes into a header", part);
+	if (err && err != ECONNRESET)
+		error_set(e, VUSER_E_CLOSED, err, "the connection was lost%s: %s", where,
+			  vuser_errno_text(err));
 	else
-		error_set(e, VUSER_E_CLOSED, 0, "the %s closed the connection", peer);
+		error_set(e, VUSER_E_CLOSED, err, "the %s closed the connection%s%s",
+			  peer, where, err ? ", not having read all it was sent" : "");
 	engine_lose(p, e, NULL, 0);
 	return VUSER_E_CLOSED;
 }
@@ -294,25 +338,45 @@ int64_t engine_left(uint64_t deadline)
 	return deadline > now ? (int64_t)(deadline - now) : 0;
 }
 
-/* Waits until there is something to read or room to write. 0, or a negative errno. */
-int engine_wait_ready(struct proxy *p, bool in, bool out, uint64_t deadline)
+/* ---- Reading ------------------------------------------------------------------- */
+
+void engine_kick(struct proxy *p)
 {
-	struct pollfd pfd = { .fd = p->fd,
-			      .events =
-				      (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0)) };
+	uint64_t one = 1;
+
+	if (!p->waiting || p->kicked)
+		return;
+	if (!p->lost.code && !(engine_wanted(p) & ~p->watched) && !engine_may_handle(p))
+		return;
+	p->kicked = write(p->kick, &one, sizeof(one)) == sizeof(one);
+}
+
+static void stop_waiting(struct proxy *p)
+{
+	uint64_t count;
+
+	p->waiting = false;
+	if (p->kicked)
+		p->kicked = read(p->kick, &count, sizeof(count)) < 0;
+}
+
+/* Waits for the events, or to be kicked. 0, or a negative errno. Called without the lock.
+ */
+static int wait_ready(struct proxy *p, short events, uint64_t deadline)
+{
+	struct pollfd fds[2] = { { .fd = p->kick, .events = POLLIN },
+				 { .fd = events ? p->fd : -1, .events = events } };
 	struct timespec ts, *tsp = NULL;
-	int64_t left;
 	int r;
 
 	if (deadline) {
-		left = engine_left(deadline);
-		if (left == 0)
-			return -EAGAIN;
+		int64_t left = engine_left(deadline);
+
 		ts.tv_sec = left / 1000000000;
 		ts.tv_nsec = left % 1000000000;
 		tsp = &ts;
 	}
-	r = ppoll(&pfd, 1, tsp, NULL);
+	r = ppoll(fds, 2, tsp, NULL);
 	if (r < 0)
 		return -errno;
 	return r ? 0 : -EAGAIN;
@@ -320,62 +384,82 @@ int engine_wait_ready(struct proxy *p, bool in, bool out, uint64_t deadline)
 
 /*
  * A reply often comes sooner than a thread falls asleep and wakes again, so look for it a
- * while before blocking; where that does not help, seldom. One processor has nothing to gain.
+ * while before blocking; where that does not help, seldom. One processor has nothing to
+ * gain.
  */
-static ssize_t receive_blocking(struct proxy *p, void *buf, size_t room, int *fds,
-				size_t *nfds)
+static ssize_t look_for_it(struct proxy *p, void *buf, size_t room, int *fds,
+			   size_t *nfds)
 {
 	uint64_t end;
 	ssize_t n;
 
-	if (p->can_spin && (p->spin_misses < SPIN_MISSES || ++p->spin_skips % SPIN_RETRY == 0)) {
-		end = clock_now() + SPIN_NS;
-		do {
-			n = channel_recv(p->fd, buf, room, false, fds, nfds);
-			if (n != -EAGAIN) {
-				p->spin_misses = 0;
-				return n;
-			}
-		} while (clock_now() < end);
-		p->spin_misses++;
-	}
-	return channel_recv(p->fd, buf, room, true, fds, nfds);
+	if (!p->can_spin ||
+	    (p->spin_misses >= SPIN_MISSES && ++p->spin_skips % SPIN_RETRY != 0))
+		return -EAGAIN;
+	end = clock_now() + SPIN_NS;
+	do {
+		n = channel_recv(p->fd, buf, room, fds, nfds);
+		if (n != -EAGAIN) {
+			p->spin_misses = 0;
+			return n;
+		}
+	} while (clock_now() < end);
+	p->spin_misses++;
+	return -EAGAIN;
 }
 
-int engine_receive(struct proxy *p, enum patience patience, uint64_t deadline,
-		   struct vuser_error *e)
+/* Called without the lock, by the one thread that reads. */
+static ssize_t receive(struct proxy *p, bool wait, short events, uint64_t deadline,
+		       void *buf, size_t room, int *fds, size_t *nfds)
+{
+	ssize_t n = -EAGAIN;
+
+	if (events & POLLIN)
+		n = channel_recv(p->fd, buf, room, fds, nfds);
+	if (n != -EAGAIN || !wait)
+		return n;
+	if (events == POLLIN)
+		n = look_for_it(p, buf, room, fds, nfds);
+	if (n != -EAGAIN)
+		return n;
+	n = wait_ready(p, events, deadline);
+	if (n)
+		return n;
+	return events & POLLIN ? channel_recv(p->fd, buf, room, fds, nfds) : -EAGAIN;
+}
+
+int engine_receive(struct proxy *p, bool wait, uint64_t deadline, struct vuser_error *e)
 {
 	int fds[CHANNEL_MAX_FDS];
-	size_t nfds = 0, room, taken;
-	bool in, out, block;
-	ssize_t n = 0;
-	void *buf;
+	size_t nfds = 0, room = 0, taken;
+	void *buf = NULL;
+	short events;
+	ssize_t n;
 	int r;
 
 	engine_flush(p);
-	if (p->leftover && !crowded(p))
-		return engine_dispatch(p, p->handling, e);
-	r = reader_space(&p->reader, &buf, &room, e);
-	if (r) {
-		engine_lose(p, e, NULL, 0);
-		return r;
-	}
-	/* A peer that does not read our replies gets no more of its requests read. */
-	in = p->out.bytes <= VUSER_MAX_OUTGOING_BYTES || p->mute;
-	out = p->out.count && !p->mute;
-	block = patience == PATIENCE_FRESH && in && !out;
-	pthread_mutex_unlock(&p->lock);
-	if (patience != PATIENCE_NONE && !block)
-		n = engine_wait_ready(p, in, out, deadline);
-	if (block)
-		n = receive_blocking(p, buf, room, fds, &nfds);
-	else if (n == 0 && in)
-		n = channel_recv(p->fd, buf, room, false, fds, &nfds);
-	else if (n == 0)
-		n = -EAGAIN;
-	pthread_mutex_lock(&p->lock);
 	if (p->lost.code)
 		return p->lost.code;
+	if (p->leftover && may_read(p))
+		return engine_dispatch(p, e);
+	events = engine_wanted(p);
+	if (events & POLLIN) {
+		r = reader_space(&p->reader, &buf, &room, e);
+		if (r) {
+			engine_lose(p, e, NULL, 0);
+			return r;
+		}
+	}
+	p->watched = events;
+	p->waiting = wait;
+	pthread_mutex_unlock(&p->lock);
+	n = receive(p, wait, events, deadline, buf, room, fds, &nfds);
+	pthread_mutex_lock(&p->lock);
+	stop_waiting(p);
+	if (p->lost.code) {
+		channel_close_fds(fds, nfds);
+		return p->lost.code;
+	}
 	if (n == -EAGAIN || n == -EINTR) {
 		engine_flush(p);
 		return (int)-n;
@@ -384,5 +468,5 @@ int engine_receive(struct proxy *p, enum patience patience, uint64_t deadline,
 		return end_of_stream(p, (int)-n, e);
 	taken = reader_filled(&p->reader, (size_t)n, fds, nfds);
 	channel_close_fds(fds + taken, nfds - taken);
-	return engine_dispatch(p, p->handling, e);
+	return engine_dispatch(p, e);
 }

@@ -5,53 +5,78 @@
 #include "engine.h"
 #include "error.h"
 
-static void refuse_large(struct proxy *p, struct vuser_exchange *x)
+/* It is too large, or else it lost descriptors that could not be held. */
+static void refuse_unread(struct proxy *p, struct vuser_exchange *x)
 {
+	unsigned long long limit;
 	char why[80];
 
-	snprintf(why, sizeof(why), "it has %u bytes where at most %llu may come",
-		 x->h.size, (unsigned long long)p->o.request_limit);
+	pthread_mutex_lock(&p->lock);
+	limit = p->o.request_limit;
+	pthread_mutex_unlock(&p->lock);
+	if (x->h.size > limit)
+		snprintf(why, sizeof(why), "it has %u bytes where at most %llu may come",
+			 x->h.size, limit);
+	else
+		snprintf(why, sizeof(why),
+			 "it comes with more descriptors than are held");
 	proxy_refuse(p, x, EINVAL, why);
 }
 
-/* Replies that a peer does not read must not pile up: then its next request waits. */
-static bool may_reply(struct proxy *p)
+bool engine_overdue(const struct proxy *p)
 {
-	if (p->out.bytes > VUSER_MAX_OUTGOING_BYTES)
-		engine_flush(p);
-	return p->out.bytes <= VUSER_MAX_OUTGOING_BYTES || p->mute;
+	return p->out.answers > VUSER_MAX_OUTGOING_BYTES && !p->mute;
 }
 
-/* Handles what has come, one at a time. Called with the lock, let go of meanwhile. */
-void engine_handle(struct proxy *p)
+/* Called with the lock, let go of meanwhile. */
+static void handle_one(struct proxy *p, struct vuser_exchange *x)
 {
-	struct vuser_exchange *x;
 	struct vuser_error e;
 
-	if (p->handling)
-		return;
-	p->handling = true;
-	p->corks++; /* the replies to a batch leave together */
-	while ((x = TAILQ_FIRST(&p->incoming)) && may_reply(p)) {
-		TAILQ_REMOVE(&p->incoming, x, link);
-		p->nincoming--;
-		p->incoming_bytes -= x->size;
-		x->place = PLACE_OWNER;
-		pthread_mutex_unlock(&p->lock);
-		if (x->result)
-			refuse_large(p, x);
-		else
-			p->o.request(p->o.request_arg, x);
-		if (!x->replied)
-			proxy_refuse(p, x, EINVAL, "it was not answered");
-		pthread_mutex_lock(&p->lock);
-		exchange_put(&p->pool, x);
-		if (!p->nincoming && p->leftover && !p->reading)
-			(void)engine_dispatch(p, false, &e);
+	TAILQ_REMOVE(&p->incoming, x, link);
+	p->nincoming--;
+	p->incoming_bytes -= x->size;
+	p->incoming_fds -= x->nfds;
+	x->place = PLACE_OWNER;
+	pthread_mutex_unlock(&p->lock);
+	if (x->result)
+		refuse_unread(p, x);
+	else
+		p->o.request(p->o.request_arg, x);
+	if (!x->replied)
+		proxy_refuse(p, x, EINVAL, "it was not answered");
+	pthread_mutex_lock(&p->lock);
+	exchange_put(&p->pool, x);
+	if (!p->nincoming && p->leftover && !p->reading)
+		(void)engine_dispatch(p, &e);
+	engine_kick(p); /* there is room for more requests */
+}
+
+bool engine_may_handle(const struct proxy *p)
+{
+	return !p->handling && p->nincoming && !engine_overdue(p);
+}
+
+/*
+ * A peer that does not read our replies gets no more of them, and one that asks without
+ * end does not keep one thread for ever, while another one reads.
+ */
+void engine_handle(struct proxy *p)
+{
+	unsigned n = 0;
+
+	while (engine_may_handle(p) && !(n >= HANDLE_BATCH && p->reading)) {
+		p->handling = true;
+		p->handler = pthread_self();
+		p->corks++; /* the replies to a batch leave together */
+		do
+			handle_one(p, TAILQ_FIRST(&p->incoming));
+		while (++n % HANDLE_BATCH && p->nincoming && !engine_overdue(p));
+		p->corks--;
+		p->handling = false;
+		engine_flush(p);
+		engine_kick(p); /* whoever reads handles what is left */
 	}
-	p->corks--;
-	engine_flush(p);
-	p->handling = false;
 }
 
 struct vuser_exchange *proxy_reply(struct proxy *p, struct vuser_exchange *x, size_t len,
@@ -75,6 +100,7 @@ struct vuser_exchange *proxy_reply(struct proxy *p, struct vuser_exchange *x, si
 					  .command = x->h.command,
 					  .size = (uint32_t)(VUSER_HEADER_SIZE + len),
 					  .flags = VUSER_TYPE_REPLY };
+	reply->answer = true;
 	reply->size = VUSER_HEADER_SIZE + len;
 	reply->since = x->sent_at;
 	x->replied = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The engine's sending: at once, or through the queue, in order always. */
 #include <errno.h>
+#include <string.h>
 
 #include "channel.h"
 #include "engine.h"
@@ -47,12 +48,17 @@ static void sent_whole(void *arg, struct vuser_exchange *x)
 	x->place = PLACE_PENDING;
 }
 
+static bool is_gone(int err)
+{
+	return err == EPIPE || err == ECONNRESET;
+}
+
 /* A peer that takes no more may have said why before: that is still to be read. */
 static void send_failed(struct proxy *p, int err)
 {
 	struct vuser_error e;
 
-	if (err == EPIPE || err == ECONNRESET) {
+	if (is_gone(err)) {
 		p->mute = true;
 		return;
 	}
@@ -60,15 +66,46 @@ static void send_failed(struct proxy *p, int err)
 	engine_lose(p, &e, NULL, 0);
 }
 
+bool engine_has_room(const struct proxy *p)
+{
+	return p->out.bytes <= VUSER_MAX_OUTGOING_BYTES || p->mute;
+}
+
 void engine_flush(struct proxy *p)
 {
 	int err;
 
-	if (p->lost.code || p->mute || !p->out.count)
+	if (p->lost.code || p->mute)
 		return;
 	err = outbox_flush(&p->out, p->fd, sent_whole, p);
+	p->stuck = err == EAGAIN;
 	if (err && err != EAGAIN)
 		send_failed(p, err);
+	if (p->roomless && engine_has_room(p))
+		engine_wake_all(p);
+	engine_kick(p); /* whoever reads sees to the rest */
+}
+
+bool engine_leave_rest(struct proxy *p, struct vuser_exchange *x)
+{
+	struct vuser_exchange *rest = exchange_get(&p->pool);
+	struct vuser_error e;
+
+	if (!rest || !exchange_reserve(rest, x->size)) {
+		if (rest)
+			exchange_put(&p->pool, rest);
+		error_set(&e, VUSER_E_SYSTEM, ENOMEM, "no memory to finish a message");
+		engine_lose(p, &e, NULL, 0);
+		return false;
+	}
+	rest->h = x->h;
+	rest->kind = EXCHANGE_ASYNC;
+	rest->size = x->size;
+	rest->sent = x->sent;
+	rest->sent_at = x->sent_at;
+	memcpy(rest->bytes, x->bytes, x->size);
+	outbox_replace(&p->out, x, rest);
+	return true;
 }
 
 static int enqueue(struct proxy *p, struct vuser_exchange *x, struct vuser_error *e)
@@ -81,6 +118,8 @@ static int enqueue(struct proxy *p, struct vuser_exchange *x, struct vuser_error
 	outbox_add(&p->out, x);
 	if (p->corks && p->out.bytes >= PROXY_CORK_BYTES)
 		engine_flush(p);
+	else
+		engine_kick(p);
 	return 0;
 }
 
@@ -88,11 +127,6 @@ static int send_or_queue(struct proxy *p, struct vuser_exchange *x, struct vuser
 {
 	int err, r;
 
-	if (p->coalesce && x->gathered && p->out.count >= PROXY_COALESCE_AT &&
-	    outbox_gather(&p->out, x)) {
-		exchange_put(&p->pool, x);
-		return 0;
-	}
 	if (p->out.count || p->corks || p->o.force_queue || p->mute)
 		return enqueue(p, x, e);
 	err = outbox_send_now(p->fd, x);
@@ -100,7 +134,11 @@ static int send_or_queue(struct proxy *p, struct vuser_exchange *x, struct vuser
 		sent_whole(p, x);
 		return 0;
 	}
+	if (err != EAGAIN && !is_gone(err)) /* it is this message: a bad descriptor */
+		return error_set(e, VUSER_E_SYSTEM, err, "cannot send a message: %s",
+				 vuser_errno_text(err));
 	/* Once a part is out, the rest must follow or the stream is lost. */
+	p->stuck = err == EAGAIN;
 	r = enqueue(p, x, e);
 	if (r && x->sent) {
 		struct vuser_error lost;
@@ -109,7 +147,7 @@ static int send_or_queue(struct proxy *p, struct vuser_exchange *x, struct vuser
 			  "no memory to send the rest of a message");
 		engine_lose(p, &lost, NULL, 0);
 	}
-	if (err != EAGAIN)
+	if (is_gone(err))
 		send_failed(p, err);
 	return r;
 }
@@ -136,6 +174,8 @@ int engine_start(struct proxy *p, struct vuser_exchange *x, enum exchange_kind k
 {
 	int r = check_kind(x, kind, e);
 
+	if (p->out.count && !p->corks && !p->o.force_queue)
+		engine_flush(p); /* there may be room by now */
 	if (!r && p->lost.code) {
 		if (e)
 			*e = p->lost;
@@ -143,13 +183,18 @@ int engine_start(struct proxy *p, struct vuser_exchange *x, enum exchange_kind k
 	}
 	if (!r && p->mute && kind == EXCHANGE_ASYNC)
 		r = error_set(e, VUSER_E_CLOSED, EPIPE, "the peer closed the connection");
-	if (!r && p->npending + p->out.count >= VUSER_MAX_PENDING &&
+	if (!r && p->npending + p->out.requests >= VUSER_MAX_PENDING &&
 	    kind != EXCHANGE_ASYNC)
 		r = error_set(e, VUSER_E_USAGE, EAGAIN,
 			      "%u requests are outstanding already", VUSER_MAX_PENDING);
 	if (r) {
 		exchange_put(&p->pool, x);
 		return r;
+	}
+	if (p->coalesce && x->gathered && p->out.count >= PROXY_COALESCE_AT &&
+	    outbox_gather(&p->out, x)) {
+		exchange_put(&p->pool, x);
+		return 0;
 	}
 	x->kind = kind;
 	x->sent_at = clock_now();

@@ -4,8 +4,7 @@
 
 #include "engine.h"
 
-/* ---- Reports ------------------------------------------------------------------------
- */
+/* ---- Reports ------------------------------------------------------------------- */
 
 void engine_count(struct vuser_counter *counters, const struct vuser_header *h,
 		  size_t bytes)
@@ -24,11 +23,16 @@ void engine_event(struct proxy *p, enum vuser_event_kind kind,
 		  const struct vuser_error *e, const void *msg, size_t len)
 {
 	struct vuser_event *ev;
+	struct vuser_header h;
 
+	if (p->nevents == VUSER_MAX_EVENTS && kind == VUSER_EVENT_LOST)
+		p->nevents--; /* the last there will be: it takes another's place */
 	if (!p->o.event || p->nevents == VUSER_MAX_EVENTS)
 		return;
 	ev = &p->events[p->nevents++];
 	*ev = (struct vuser_event){ .kind = kind, .error = *e, .size = len };
+	if (vuser_header_decode(msg, len, &h, NULL) == 0 && h.size > len)
+		ev->size = h.size; /* not all of it was kept */
 	ev->len = len < sizeof(ev->bytes) ? len : sizeof(ev->bytes);
 	if (ev->len)
 		memcpy(ev->bytes, msg, ev->len);
@@ -68,8 +72,7 @@ void engine_wake_all(struct proxy *p)
 		pthread_cond_signal(&x->wake);
 }
 
-/* ---- Ids ----------------------------------------------------------------------------
- */
+/* ---- Ids ----------------------------------------------------------------------- */
 
 void engine_id_mark(struct proxy *p, uint16_t id, bool busy)
 {
@@ -130,8 +133,7 @@ bool engine_late_take(struct proxy *p, uint16_t id)
 	return true;
 }
 
-/* ---- Ends of a request --------------------------------------------------------------
- */
+/* ---- Ends of a request --------------------------------------------------------- */
 
 /* x has been taken out of its place; what becomes of it depends on its kind. */
 void engine_complete(struct proxy *p, struct vuser_exchange *x, int result)
@@ -192,9 +194,10 @@ void engine_lose(struct proxy *p, const struct vuser_error *e, const void *msg,
 		TAILQ_REMOVE(&p->incoming, x, link);
 		exchange_put(&p->pool, x);
 	}
-	p->nincoming = p->incoming_bytes = 0;
+	p->nincoming = p->incoming_bytes = p->incoming_fds = 0;
 	p->nlate = 0;
 	memset(p->id_busy, 0, sizeof(p->id_busy));
 	engine_event(p, VUSER_EVENT_LOST, e, msg, len);
 	engine_wake_all(p);
+	engine_kick(p);
 }

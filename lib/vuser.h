@@ -352,8 +352,8 @@ size_t vuser_trace_count(struct vuser_trace *t);
 /* The i-th message kept, 0 the oldest. Its bytes are valid until the next message passes. */
 bool vuser_trace_get(struct vuser_trace *t, size_t i, struct vuser_record *r);
 /*
- * fn sees each message whole as it passes, even when the ring is off. NULL ends that. It may
- * not call the trace.
+ * fn sees each message whole as it passes, even when the ring is off. NULL ends that. It runs
+ * under the connection's lock and may call nothing here but vuser_record_*().
  */
 void vuser_trace_sink(struct vuser_trace *t, void (*fn)(void *arg, const struct vuser_record *r),
 		      void *arg);
@@ -570,7 +570,7 @@ struct vuser_raw_reply {
 	size_t nfds;
 };
 /*
- * Sends len bytes and nfds descriptors as they are and waits for one reply: one with the
+ * Sends len bytes, at least 1, and nfds descriptors as they are and waits for one reply: one with the
  * id of the header sent if it has 16 bytes, else any nobody else waits for. fds stay the
  * caller's. An error reply is returned as a reply, not as an error.
  */
@@ -635,7 +635,7 @@ int vuser_server_new(const struct vuser_device *desc, void *dev,
 void vuser_server_free(struct vuser_server *s);
 /*
  * Makes a socket at path and listens. A socket there that nobody serves any more is
- * replaced; anything else is SYSTEM with EADDRINUSE.
+ * replaced; anything else is SYSTEM with EADDRINUSE, listening twice USAGE.
  */
 int vuser_server_listen(struct vuser_server *s, const char *path, struct vuser_error *e)
 	VUSER_CHECKED;
