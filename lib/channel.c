@@ -22,9 +22,10 @@ static int make_address(const char *path, struct sockaddr_un *sun, struct vuser_
 	if (!*path)
 		return error_set(e, VUSER_E_USAGE, EINVAL, "the socket's path is empty");
 	if (strlen(path) >= sizeof(sun->sun_path))
-		return error_set(e, VUSER_E_USAGE, ENAMETOOLONG,
-				 "the socket's path has %zu bytes, above the %zu there may be",
-				 strlen(path), sizeof(sun->sun_path) - 1);
+		return error_set(
+			e, VUSER_E_USAGE, ENAMETOOLONG,
+			"the socket's path has %zu bytes, above the %zu there may be",
+			strlen(path), sizeof(sun->sun_path) - 1);
 	memcpy(sun->sun_path, path, strlen(path) + 1);
 	return 0;
 }
@@ -106,13 +107,15 @@ int channel_check(int fd, struct vuser_error *e)
 	return 0;
 }
 
-ssize_t channel_send(int fd, const struct iovec *iov, size_t n, const int *fds, size_t nfds)
+ssize_t channel_send(int fd, const struct iovec *iov, size_t n, const int *fds,
+		     size_t nfds)
 {
 	union {
 		struct cmsghdr align;
 		char buf[CMSG_SPACE(CHANNEL_MAX_FDS * sizeof(int))];
 	} control;
-	struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n };
+	struct msghdr msg = { .msg_iov = (struct iovec *)(uintptr_t)iov,
+			      .msg_iovlen = n };
 	struct cmsghdr *cmsg;
 	ssize_t r;
 

@@ -21,10 +21,11 @@ int channel_check(int fd, struct vuser_error *e) VUSER_CHECKED;
  * Sends without blocking; the fds go with the first byte. Returns the bytes that were
  * taken, or a negative errno: EAGAIN when there is no room.
  */
-ssize_t channel_send(int fd, const struct iovec *iov, size_t n, const int *fds, size_t nfds);
+ssize_t channel_send(int fd, const struct iovec *iov, size_t n, const int *fds,
+		     size_t nfds);
 /*
- * Receives without blocking. Returns the bytes that came, 0 at the end of the stream, or a
- * negative errno: EAGAIN when there is nothing. fds has room for CHANNEL_MAX_FDS.
+ * Receives without blocking. Returns the bytes that came, 0 at the end of the stream, or
+ * a negative errno: EAGAIN when there is nothing. fds has room for CHANNEL_MAX_FDS.
  */
 ssize_t channel_recv(int fd, void *buf, size_t cap, int *fds, size_t *nfds);
 

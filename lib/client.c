@@ -11,9 +11,9 @@
 #include "error.h"
 #include "msgtab.h"
 
-#define OWN_CAPS                                                                          \
-	(VUSER_CAP_MAX_MSG_FDS | VUSER_CAP_MAX_DATA_XFER_SIZE | VUSER_CAP_MAX_DMA_MAPS |  \
-	 VUSER_CAP_PGSIZES | VUSER_CAP_MIG_PGSIZE | VUSER_CAP_MIG_MAX_BITMAP_SIZE |       \
+#define OWN_CAPS                                                                         \
+	(VUSER_CAP_MAX_MSG_FDS | VUSER_CAP_MAX_DATA_XFER_SIZE | VUSER_CAP_MAX_DMA_MAPS | \
+	 VUSER_CAP_PGSIZES | VUSER_CAP_MIG_PGSIZE | VUSER_CAP_MIG_MAX_BITMAP_SIZE |      \
 	 VUSER_CAP_WRITE_MULTIPLE)
 
 /* Room in a message beside the data of the largest transfer. */
@@ -83,8 +83,8 @@ int client_decode(struct vuser_client *c, struct vuser_exchange *x,
 	int r;
 
 	if (x->split)
-		r = payload_decode_split(x->h.command, true, x->head, x->head_len, x->tail,
-					 x->tail_len, reply, &local);
+		r = payload_decode_split(x->h.command, true, x->head, x->head_len,
+					 x->tail, x->tail_len, reply, &local);
 	else
 		r = vuser_payload_decode(x->h.command, true, x->tail, x->tail_len, reply,
 					 &local);
@@ -140,9 +140,10 @@ static int check_version(struct vuser_client *c, struct vuser_exchange *x,
 					v->major, v->minor, VUSER_PROTO_MAJOR,
 					VUSER_PROTO_MINOR);
 	if (v->minor > VUSER_PROTO_MINOR)
-		return client_bad_reply(c, x, VUSER_HEADER_SIZE + 2, "minor", e,
-					"the server answers minor %u, above the %u proposed",
-					v->minor, VUSER_PROTO_MINOR);
+		return client_bad_reply(
+			c, x, VUSER_HEADER_SIZE + 2, "minor", e,
+			"the server answers minor %u, above the %u proposed", v->minor,
+			VUSER_PROTO_MINOR);
 	c->version = *v;
 	return 0;
 }
@@ -151,7 +152,8 @@ static void tell_unknown(struct vuser_client *c, const struct vuser_caps_unknown
 {
 	struct vuser_error e;
 
-	error_set(&e, VUSER_E_PROTOCOL, 0, "capabilities not known here: %s", unknown->names);
+	error_set(&e, VUSER_E_PROTOCOL, 0, "capabilities not known here: %s",
+		  unknown->names);
 	proxy_tell(c->proxy, VUSER_EVENT_UNKNOWN, &e, NULL, 0);
 }
 
@@ -199,14 +201,15 @@ static int handshake(struct vuser_client *c, struct vuser_error *e)
 	p.tail_len = len;
 	text = malloc(VUSER_MAX_CAPS_JSON + 4);
 	if (!text)
-		return error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory for the handshake");
+		return error_set(e, VUSER_E_SYSTEM, ENOMEM,
+				 "no memory for the handshake");
 	r = client_call(c, &p, text, VUSER_MAX_CAPS_JSON + 4, &reply, &x, e);
-	if (!r)
+	if (!r && x) {
 		r = check_version(c, x, &reply, e);
-	if (!r)
-		r = check_caps(c, x, &reply, e);
-	if (x)
+		if (!r)
+			r = check_caps(c, x, &reply, e);
 		proxy_release(c->proxy, x);
+	}
 	free(text);
 	return r;
 }

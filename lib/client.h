@@ -29,9 +29,9 @@ struct vuser_client {
 };
 
 /*
- * Sends command with p's payload, waits, and reads the reply into reply; its tail must fit
- * into tail (tail_cap bytes) and is then there. x is returned for what else it holds, to be
- * released, unless NULL is passed.
+ * Sends command with p's payload, waits, and reads the reply into reply; its tail must
+ * fit into tail (tail_cap bytes) and is then there. x is returned for what else it holds,
+ * to be released, unless NULL is passed.
  */
 int client_call(struct vuser_client *c, const struct vuser_payload *p, void *tail,
 		size_t tail_cap, struct vuser_payload *reply, struct vuser_exchange **x,

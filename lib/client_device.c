@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Typed calls about the device: what it is, its regions and interrupts, reset; raw messages. */
+/* Typed calls about the device: what it is, its regions and interrupts, reset; raw
+ * messages. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,13 +23,15 @@ int vuser_get_info(struct vuser_client *c, struct vuser_device_info *out,
 		return r;
 	*out = reply.u.device_info;
 	if (out->num_regions > VUSER_MAX_REGIONS)
-		r = client_bad_reply(c, x, VUSER_HEADER_SIZE + 8, "num_regions", e,
-				     "the server claims %u regions, above the %u believed",
-				     out->num_regions, VUSER_MAX_REGIONS);
+		r = client_bad_reply(
+			c, x, VUSER_HEADER_SIZE + 8, "num_regions", e,
+			"the server claims %u regions, above the %u believed",
+			out->num_regions, VUSER_MAX_REGIONS);
 	else if (out->num_irqs > VUSER_MAX_IRQS)
 		r = client_bad_reply(c, x, VUSER_HEADER_SIZE + 12, "num_irqs", e,
 				     "the server claims %u interrupt types, above the %u "
-				     "believed", out->num_irqs, VUSER_MAX_IRQS);
+				     "believed",
+				     out->num_irqs, VUSER_MAX_IRQS);
 	proxy_release(c->proxy, x);
 	return r;
 }
@@ -88,9 +91,11 @@ static int ask_region(struct vuser_client *c, uint32_t index, uint32_t argsz,
 				       "the reply is about region %u, asked was for %u",
 				       r->info.index, index);
 	else if (r->info.argsz > VUSER_MAX_REPLY_INFO)
-		ret = client_bad_reply(c, x, VUSER_HEADER_SIZE, "argsz", e,
-				       "the full answer needs %u bytes, above the %u there "
-				       "may be", r->info.argsz, VUSER_MAX_REPLY_INFO);
+		ret = client_bad_reply(
+			c, x, VUSER_HEADER_SIZE, "argsz", e,
+			"the full answer needs %u bytes, above the %u there "
+			"may be",
+			r->info.argsz, VUSER_MAX_REPLY_INFO);
 	proxy_release(c->proxy, x);
 	return ret;
 }
@@ -164,8 +169,8 @@ int vuser_raw(struct vuser_client *c, const void *msg, size_t len, const int *fd
 		return error_set(e, VUSER_E_USAGE, EINVAL, "there are no bytes to send");
 	if (nfds > VUSER_MAX_FDS_HELD)
 		return error_set(e, VUSER_E_USAGE, E2BIG,
-				 "%zu descriptors, above the %u that one message takes", nfds,
-				 VUSER_MAX_FDS_HELD);
+				 "%zu descriptors, above the %u that one message takes",
+				 nfds, VUSER_MAX_FDS_HELD);
 	x = proxy_build(c->proxy, 0, NULL, 0, NULL, 0, e);
 	if (!x)
 		return client_not_built(e);
@@ -173,7 +178,8 @@ int vuser_raw(struct vuser_client *c, const void *msg, size_t len, const int *fd
 	x->h = (struct vuser_header){ 0 };
 	if (!exchange_reserve(x, len)) {
 		proxy_release(c->proxy, x);
-		return error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory for %zu bytes", len);
+		return error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory for %zu bytes",
+				 len);
 	}
 	memcpy(x->bytes, msg, len);
 	x->size = len;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The memory a client gives its server: DMA windows, and the server's requests for them. */
+/* The memory a client gives its server: DMA windows, and the server's requests for them.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@ static int make_memfd(struct window *w, struct vuser_error *e)
 	if (w->w.fd < 0)
 		return error_errno(e, "memfd_create");
 	if (w->w.size > INT64_MAX || ftruncate(w->w.fd, (off_t)w->w.size) != 0)
-		return error_set(e, VUSER_E_SYSTEM, EFBIG, "no memory file of 0x%llx bytes",
+		return error_set(e, VUSER_E_SYSTEM, EFBIG,
+				 "no memory file of 0x%llx bytes",
 				 (unsigned long long)w->w.size);
 	(void)fcntl(w->w.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	return 0;
@@ -30,12 +32,14 @@ static int make_memfd(struct window *w, struct vuser_error *e)
 
 static int map_memory(struct window *w, struct vuser_error *e)
 {
-	int flags = w->w.fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	int flags =
+		w->w.fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	void *p = MAP_FAILED;
 
 	errno = ENOMEM;
 	if (w->w.size <= SIZE_MAX / 2)
-		p = mmap(NULL, (size_t)w->w.size, PROT_READ | PROT_WRITE, flags, w->w.fd, 0);
+		p = mmap(NULL, (size_t)w->w.size, PROT_READ | PROT_WRITE, flags, w->w.fd,
+			 0);
 	if (p == MAP_FAILED)
 		return error_set(e, VUSER_E_SYSTEM, errno, "cannot map 0x%llx bytes: %s",
 				 (unsigned long long)w->w.size, vuser_errno_text(errno));
@@ -68,9 +72,10 @@ static int check_map(struct vuser_client *c, uint64_t iova, uint64_t size,
 	size_t n;
 
 	if (!size || iova + (size - 1) < iova)
-		return error_set(e, VUSER_E_USAGE, EINVAL,
-				 "a window of 0x%llx bytes at 0x%llx is empty or wraps around",
-				 (unsigned long long)size, (unsigned long long)iova);
+		return error_set(
+			e, VUSER_E_USAGE, EINVAL,
+			"a window of 0x%llx bytes at 0x%llx is empty or wraps around",
+			(unsigned long long)size, (unsigned long long)iova);
 	if (c->lax)
 		return 0;
 	if (backing != VUSER_BACK_NONE && !c->theirs.max_msg_fds)
@@ -128,7 +133,8 @@ static void drop_refused(struct vuser_client *c, const struct vuser_exchange *x)
 	drop_window(c, cursor_u64(&sent), x->tag);
 }
 
-static struct vuser_exchange *build_map(struct vuser_client *c, const struct vuser_window *w,
+static struct vuser_exchange *build_map(struct vuser_client *c,
+					const struct vuser_window *w,
 					struct vuser_error *e)
 {
 	struct vuser_payload p = { .command = VUSER_CMD_DMA_MAP };
@@ -179,9 +185,9 @@ static int own_copy(const struct vuser_window *w, struct vuser_window *out,
 }
 
 /*
- * Unless lax, our side keeps the window from before the server knows of it. A lax map that
- * overlaps one of ours is sent all the same, and if the server takes it nobody answers for
- * it.
+ * Unless lax, our side keeps the window from before the server knows of it. A lax map
+ * that overlaps one of ours is sent all the same, and if the server takes it nobody
+ * answers for it.
  */
 int vuser_map(struct vuser_client *c, uint64_t iova, uint64_t size, uint32_t prot,
 	      enum vuser_backing backing, int fd, uint64_t offset, bool nowait,
@@ -197,7 +203,9 @@ int vuser_map(struct vuser_client *c, uint64_t iova, uint64_t size, uint32_t pro
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory for a window");
-	w->w = (struct vuser_window){ .iova = iova, .size = size, .prot = prot, .fd = -1 };
+	w->w = (struct vuser_window){
+		.iova = iova, .size = size, .prot = prot, .fd = -1
+	};
 	r = back(w, backing, fd, offset, e);
 	if (r) {
 		window_free(w);
@@ -235,8 +243,8 @@ int vuser_settle(struct vuser_client *c, struct vuser_error *e)
 	return r ? r : first;
 }
 
-static int send_unmap(struct vuser_client *c, uint64_t iova, uint64_t size, uint32_t flags,
-		      struct vuser_error *e)
+static int send_unmap(struct vuser_client *c, uint64_t iova, uint64_t size,
+		      uint32_t flags, struct vuser_error *e)
 {
 	struct vuser_payload p = { .command = VUSER_CMD_DMA_UNMAP }, reply;
 	struct vuser_dma_unmap *got = &reply.u.dma_unmap;
@@ -261,7 +269,8 @@ static int send_unmap(struct vuser_client *c, uint64_t iova, uint64_t size, uint
 	return r;
 }
 
-int vuser_unmap(struct vuser_client *c, uint64_t iova, uint64_t size, struct vuser_error *e)
+int vuser_unmap(struct vuser_client *c, uint64_t iova, uint64_t size,
+		struct vuser_error *e)
 {
 	const struct window *w;
 	uint64_t number;
@@ -307,8 +316,10 @@ bool vuser_window_get(struct vuser_client *c, size_t i, struct vuser_window *out
 
 /* ---- Copying ----------------------------------------------------------------------- */
 
-/* Are len bytes at iova within windows that touch, all of them with prot? 0, EFAULT, EPERM. */
-static int check_span(const struct iova_table *t, uint64_t iova, uint64_t len, uint32_t prot)
+/* Are len bytes at iova within windows that touch, all of them with prot? 0, EFAULT,
+ * EPERM. */
+static int check_span(const struct iova_table *t, uint64_t iova, uint64_t len,
+		      uint32_t prot)
 {
 	while (len) {
 		const struct window *w = iova_find(t, iova);
@@ -330,8 +341,8 @@ static int check_span(const struct iova_table *t, uint64_t iova, uint64_t len, u
 }
 
 /* Copies across windows; check_span() said that they are there. by_server counts. */
-static int copy_span(struct iova_table *t, uint64_t iova, uint8_t *buf, size_t len, bool write,
-		     bool by_server)
+static int copy_span(struct iova_table *t, uint64_t iova, uint8_t *buf, size_t len,
+		     bool write, bool by_server)
 {
 	while (len) {
 		struct window *w = iova_find(t, iova);
@@ -355,8 +366,8 @@ static int copy_span(struct iova_table *t, uint64_t iova, uint8_t *buf, size_t l
 }
 
 /* Our own access: permissions are the server's limits, not ours. */
-static int own_access(struct vuser_client *c, uint64_t iova, void *buf, size_t len, bool write,
-		      struct vuser_error *e)
+static int own_access(struct vuser_client *c, uint64_t iova, void *buf, size_t len,
+		      bool write, struct vuser_error *e)
 {
 	int err;
 
@@ -392,10 +403,13 @@ int vuser_mem_write(struct vuser_client *c, uint64_t iova, const void *buf, size
 
 static const char *why_not(int err, const char *how)
 {
-	return err == EPERM ? how : err == EFAULT ? "no window is there" : "the memory fails";
+	return err == EPERM    ? how
+	       : err == EFAULT ? "no window is there"
+			       : "the memory fails";
 }
 
-/* A reply has the form of its command: head is 12 bytes where the peer's counts have 32 bits. */
+/* A reply has the form of its command: head is 12 bytes where the peer's counts have 32
+ * bits. */
 static void dma_read(struct vuser_client *c, struct vuser_exchange *x,
 		     const struct vuser_dma_access *dma, size_t head)
 {
@@ -436,7 +450,8 @@ static void dma_write(struct vuser_client *c, struct vuser_exchange *x,
 				(size_t)dma->count, true, true);
 	pthread_mutex_unlock(&c->lock);
 	if (err) {
-		proxy_refuse(c->proxy, x, err, why_not(err, "the window is not writable"));
+		proxy_refuse(c->proxy, x, err,
+			     why_not(err, "the window is not writable"));
 		return;
 	}
 	reply = proxy_reply(c->proxy, x, head, &payload);

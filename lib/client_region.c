@@ -46,21 +46,23 @@ static const char *region_text(uint32_t region, char *buf, size_t cap)
 }
 
 /* Refuses what the negotiated limits or the region's size forbid, unless lax. */
-static int check_range(struct vuser_client *c, uint32_t region, uint64_t offset, size_t count,
-		       struct vuser_error *e)
+static int check_range(struct vuser_client *c, uint32_t region, uint64_t offset,
+		       size_t count, struct vuser_error *e)
 {
 	uint64_t size = 0;
 	char buf[24];
 	int r;
 
 	if (count > UINT32_MAX)
-		return error_set(e, VUSER_E_USAGE, EMSGSIZE, "count %zu does not fit", count);
+		return error_set(e, VUSER_E_USAGE, EMSGSIZE, "count %zu does not fit",
+				 count);
 	if (c->lax)
 		return 0;
 	if (count > c->theirs.max_data_xfer_size)
-		return error_set(e, VUSER_E_USAGE, EMSGSIZE,
-				 "count %zu is above the server's max_data_xfer_size of %llu",
-				 count, (unsigned long long)c->theirs.max_data_xfer_size);
+		return error_set(
+			e, VUSER_E_USAGE, EMSGSIZE,
+			"count %zu is above the server's max_data_xfer_size of %llu",
+			count, (unsigned long long)c->theirs.max_data_xfer_size);
 	r = region_size(c, region, &size, e);
 	if (r)
 		return r;
@@ -92,8 +94,8 @@ static struct vuser_exchange *build_read(struct vuser_client *c, uint32_t region
 					 uint64_t offset, void *buf, size_t count,
 					 struct vuser_error *e)
 {
-	struct vuser_exchange *x = build_access(c, VUSER_CMD_REGION_READ, region, offset, count,
-						NULL, e);
+	struct vuser_exchange *x =
+		build_access(c, VUSER_CMD_REGION_READ, region, offset, count, NULL, e);
 	uint64_t need = VUSER_HEADER_SIZE + ACCESS_SIZE + (uint64_t)count;
 
 	if (!x)
@@ -111,7 +113,8 @@ static struct vuser_exchange *build_read(struct vuser_client *c, uint32_t region
 }
 
 /* What was asked for must be what the reply is about. */
-static int check_reply(struct vuser_client *c, struct vuser_exchange *x, struct vuser_error *e)
+static int check_reply(struct vuser_client *c, struct vuser_exchange *x,
+		       struct vuser_error *e)
 {
 	struct cursor sent = cursor_at(x->bytes + VUSER_HEADER_SIZE, ACCESS_SIZE);
 	struct vuser_region_access asked = { .offset = cursor_u64(&sent) }, got;
@@ -128,10 +131,10 @@ static int check_reply(struct vuser_client *c, struct vuser_exchange *x, struct 
 					"the reply is about %u bytes, asked was for %u",
 					got.count, asked.count);
 	if (got.offset != asked.offset)
-		return client_bad_reply(c, x, VUSER_HEADER_SIZE, "offset", e,
-					"the reply is about offset 0x%llx, asked was for 0x%llx",
-					(unsigned long long)got.offset,
-					(unsigned long long)asked.offset);
+		return client_bad_reply(
+			c, x, VUSER_HEADER_SIZE, "offset", e,
+			"the reply is about offset 0x%llx, asked was for 0x%llx",
+			(unsigned long long)got.offset, (unsigned long long)asked.offset);
 	if (got.region != asked.region)
 		return client_bad_reply(c, x, VUSER_HEADER_SIZE + 8, "region", e,
 					"the reply is about region %u, asked was for %u",
@@ -199,7 +202,8 @@ int vuser_write_multi(struct vuser_client *c, const struct vuser_multi_entry *en
 		return error_set(e, VUSER_E_USAGE, ENOTSUP,
 				 "write_multiple was not agreed with the server");
 	for (size_t i = 0; i < n; i++) {
-		r = check_range(c, entries[i].region, entries[i].offset, entries[i].count, e);
+		r = check_range(c, entries[i].region, entries[i].offset, entries[i].count,
+				e);
 		if (r)
 			return r;
 		vuser_multi_put(tail, i, &entries[i]);

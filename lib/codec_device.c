@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Payloads about the connection and the device as a whole: VERSION, DEVICE_GET_INFO, RESET. */
+/* Payloads about the connection and the device as a whole: VERSION, DEVICE_GET_INFO,
+ * RESET. */
 #include "msgtab.h"
 
 const struct layout layout_empty = { .fixed = 0 };
@@ -10,7 +11,8 @@ static const struct field version_fields[] = {
 };
 
 /* The text is the capability checker's to judge; it may be missing. */
-static const struct tail version_text = { .name = "capabilities", .show = VUSER_SHOW_TEXT };
+static const struct tail version_text = { .name = "capabilities",
+					  .show = VUSER_SHOW_TEXT };
 
 const struct layout layout_version = { version_fields, 2, 4, &version_text, NULL };
 

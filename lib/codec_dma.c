@@ -48,9 +48,12 @@ static int check_unmap(const struct vuser_payload *p, size_t at, struct vuser_er
 	return tail_must_be(p, at, dirty ? BITMAP_HEAD : 0, "flags", e);
 }
 
-static void walk_unmap(const struct vuser_payload *p, size_t at, vuser_field_fn *fn, void *arg)
+static void walk_unmap(const struct vuser_payload *p, size_t at, vuser_field_fn *fn,
+		       void *arg)
 {
-	struct vuser_field f = { .name = "pgsize", .index = -1, .show = VUSER_SHOW_COUNT };
+	struct vuser_field f = { .name = "pgsize",
+				 .index = -1,
+				 .show = VUSER_SHOW_COUNT };
 
 	tail_field(p, at, 0, 8, f, fn, arg);
 	f.name = "bitmap_size";
@@ -66,7 +69,8 @@ static const struct tail unmap_bitmap = { .name = "bitmap",
 					  .check = check_unmap,
 					  .walk = walk_unmap };
 
-const struct layout layout_dma_unmap_command = { unmap_fields, 4, 24, &unmap_bitmap, NULL };
+const struct layout layout_dma_unmap_command = { unmap_fields, 4, 24, &unmap_bitmap,
+						 NULL };
 const struct layout layout_dma_unmap_reply = { unmap_fields, 4, 24, &unmap_bitmap, NULL };
 
 /* ---- DMA_READ and DMA_WRITE ------------------------------------------------------ */

@@ -21,9 +21,9 @@ static const struct field feature_fields[] = {
 };
 
 static const struct named device_states[] = {
-	{ 0, "error" },	    { 1, "stop" },	  { 2, "running" },  { 3, "stop-copy" },
-	{ 4, "resuming" },  { 5, "running-p2p" }, { 6, "pre-copy" }, { 7, "pre-copy-p2p" },
-	{ 0, NULL },
+	{ 0, "error" },	    { 1, "stop" },	   { 2, "running" },
+	{ 3, "stop-copy" }, { 4, "resuming" },	   { 5, "running-p2p" },
+	{ 6, "pre-copy" },  { 7, "pre-copy-p2p" }, { 0, NULL },
 };
 
 static const struct named migration_flags[] = {
@@ -73,8 +73,9 @@ static void walk_feature(const struct vuser_payload *p, size_t at, vuser_field_f
 			 void *arg)
 {
 	size_t n = p->u.feature.flags & VUSER_FEATURE_MASK, off = 0;
-	const struct part *part =
-		n < sizeof(feature_parts) / sizeof(feature_parts[0]) ? feature_parts[n] : NULL;
+	const struct part *part = n < sizeof(feature_parts) / sizeof(feature_parts[0])
+					  ? feature_parts[n]
+					  : NULL;
 	struct vuser_field f = { .index = -1 };
 
 	for (; part && part->name && part->width <= p->tail_len - off; part++) {
@@ -86,7 +87,8 @@ static void walk_feature(const struct vuser_payload *p, size_t at, vuser_field_f
 		off += part->width;
 	}
 	f = (struct vuser_field){ .index = -1, .show = VUSER_SHOW_HEX };
-	for (int i = 0; n == VUSER_FEATURE_DMA_LOGGING_START && p->tail_len - off >= 16; i++) {
+	for (int i = 0; n == VUSER_FEATURE_DMA_LOGGING_START && p->tail_len - off >= 16;
+	     i++) {
 		f.index = i;
 		f.name = "range.iova";
 		tail_field(p, at, off, 8, f, fn, arg);

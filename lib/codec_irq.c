@@ -20,9 +20,12 @@ static const struct field irq_info_fields[] = {
 const struct layout layout_irq_info = { irq_info_fields, 4, 16, NULL, NULL };
 
 static const struct named set_flags[] = {
-	{ VUSER_SET_IRQS_DATA_NONE, "none" },	    { VUSER_SET_IRQS_DATA_BOOL, "bool" },
-	{ VUSER_SET_IRQS_DATA_EVENTFD, "eventfd" }, { VUSER_SET_IRQS_MASK, "mask" },
-	{ VUSER_SET_IRQS_UNMASK, "unmask" },	    { VUSER_SET_IRQS_TRIGGER, "trigger" },
+	{ VUSER_SET_IRQS_DATA_NONE, "none" },
+	{ VUSER_SET_IRQS_DATA_BOOL, "bool" },
+	{ VUSER_SET_IRQS_DATA_EVENTFD, "eventfd" },
+	{ VUSER_SET_IRQS_MASK, "mask" },
+	{ VUSER_SET_IRQS_UNMASK, "unmask" },
+	{ VUSER_SET_IRQS_TRIGGER, "trigger" },
 	{ 0, NULL },
 };
 

@@ -69,7 +69,8 @@ static size_t show_cap(const struct vuser_payload *p, size_t at, size_t off,
 }
 
 /* The chain counts from the payload's start, so it is walked as if that were there. */
-static void walk_chain(const struct vuser_payload *p, size_t at, vuser_field_fn *fn, void *arg)
+static void walk_chain(const struct vuser_payload *p, size_t at, vuser_field_fn *fn,
+		       void *arg)
 {
 	struct vuser_regioncap caps[VUSER_MAX_REGION_CAPS];
 	const uint8_t *payload = p->tail - REGION_INFO_SIZE;
@@ -101,8 +102,9 @@ static const struct tail region_info_chain = { .name = "chain",
 					       .show = VUSER_SHOW_BYTES,
 					       .walk = walk_chain };
 
-const struct layout layout_region_info_command = { region_info_fields, 6, REGION_INFO_SIZE,
-						   &region_info_room, NULL };
+const struct layout layout_region_info_command = { region_info_fields, 6,
+						   REGION_INFO_SIZE, &region_info_room,
+						   NULL };
 const struct layout layout_region_info_reply = { region_info_fields, 6, REGION_INFO_SIZE,
 						 &region_info_chain, NULL };
 
@@ -213,7 +215,8 @@ static const struct field multi_fields[] = {
 	FIELD(multi.wr_cnt, "wr_cnt", 0, VUSER_SHOW_COUNT, true, NULL),
 };
 
-void vuser_multi_get(const struct vuser_payload *p, size_t n, struct vuser_multi_entry *out)
+void vuser_multi_get(const struct vuser_payload *p, size_t n,
+		     struct vuser_multi_entry *out)
 {
 	struct cursor c = cursor_at(p->tail + n * MULTI_ENTRY, MULTI_ENTRY);
 
@@ -239,19 +242,23 @@ static int check_multi(const struct vuser_payload *p, size_t at, struct vuser_er
 
 	if (p->tail_len % MULTI_ENTRY || p->tail_len / MULTI_ENTRY != p->u.multi.wr_cnt)
 		return error_at(e, VUSER_E_PROTOCOL, at, "wr_cnt",
-				"%zu bytes follow for %llu writes of %u bytes", p->tail_len,
-				(unsigned long long)p->u.multi.wr_cnt, MULTI_ENTRY);
+				"%zu bytes follow for %llu writes of %u bytes",
+				p->tail_len, (unsigned long long)p->u.multi.wr_cnt,
+				MULTI_ENTRY);
 	for (size_t i = 0; i < p->tail_len / MULTI_ENTRY; i++) {
 		vuser_multi_get(p, i, &entry);
 		if (entry.count > VUSER_MULTI_BYTES)
 			return error_at(e, VUSER_E_PROTOCOL, at + i * MULTI_ENTRY + 12,
-					"count", "write %zu has %u bytes, above the %u there is "
-					"room for", i, entry.count, VUSER_MULTI_BYTES);
+					"count",
+					"write %zu has %u bytes, above the %u there is "
+					"room for",
+					i, entry.count, VUSER_MULTI_BYTES);
 	}
 	return 0;
 }
 
-static void walk_multi(const struct vuser_payload *p, size_t at, vuser_field_fn *fn, void *arg)
+static void walk_multi(const struct vuser_payload *p, size_t at, vuser_field_fn *fn,
+		       void *arg)
 {
 	for (size_t off = 0, n = 0; off < p->tail_len; off += MULTI_ENTRY, n++) {
 		struct vuser_field f = { .index = (int)n };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Bounds-checked reading and writing of wire data. A cursor that fails stays failed, at the
- * offset where it did; integers are in the host's byte order, at any alignment.
+ * Bounds-checked reading and writing of wire data. A cursor that fails stays failed, at
+ * the offset where it did; integers are in the host's byte order, at any alignment.
  */
 #ifndef VUSER_CURSOR_H
 #define VUSER_CURSOR_H

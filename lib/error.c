@@ -19,7 +19,7 @@ static const char *const code_names[] = {
 
 const char *vuser_code_name(int code)
 {
-	size_t i = code <= 0 ? (size_t)-(long)code : SIZE_MAX;
+	size_t i = code <= 0 ? (size_t) - (long)code : SIZE_MAX;
 
 	return i < sizeof(code_names) / sizeof(code_names[0]) ? code_names[i] : "unknown";
 }

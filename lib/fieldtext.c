@@ -17,7 +17,8 @@ const char *vuser_region_name(uint32_t index)
 
 const char *vuser_irq_name(uint32_t index)
 {
-	static const char *const names[VUSER_PCI_IRQS] = { "intx", "msi", "msix", "err", "req" };
+	static const char *const names[VUSER_PCI_IRQS] = { "intx", "msi", "msix", "err",
+							   "req" };
 
 	return index < VUSER_PCI_IRQS ? names[index] : NULL;
 }
@@ -131,12 +132,17 @@ size_t vuser_field_text(const struct vuser_field *f, char *buf, size_t cap)
 		add_name(&t, vuser_command_name((unsigned)f->value), f->value);
 		break;
 	case VUSER_SHOW_REGION:
-		add_name(&t, f->value < VUSER_PCI_REGIONS ? vuser_region_name((uint32_t)f->value)
-							  : NULL, f->value);
+		add_name(&t,
+			 f->value < VUSER_PCI_REGIONS
+				 ? vuser_region_name((uint32_t)f->value)
+				 : NULL,
+			 f->value);
 		break;
 	case VUSER_SHOW_IRQ:
-		add_name(&t, f->value < VUSER_PCI_IRQS ? vuser_irq_name((uint32_t)f->value)
-						       : NULL, f->value);
+		add_name(&t,
+			 f->value < VUSER_PCI_IRQS ? vuser_irq_name((uint32_t)f->value)
+						   : NULL,
+			 f->value);
 		break;
 	case VUSER_SHOW_ERRNO:
 		add_name(&t, f->value ? vuser_errno_name((int)f->value) : NULL, f->value);

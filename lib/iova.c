@@ -116,7 +116,8 @@ static int copy_file(int fd, uint64_t offset, uint8_t *buf, size_t len, bool wri
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n ? -errno : -EFAULT; /* the file ends before the window does */
+			return n ? -errno
+				 : -EFAULT; /* the file ends before the window does */
 		buf += n;
 		len -= (size_t)n;
 		offset += (uint64_t)n;

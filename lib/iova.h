@@ -7,9 +7,9 @@
 
 struct window {
 	struct vuser_window w; /* w.fd is the window's own */
-	void *map;	       /* all of it, page-aligned; NULL if it is reached otherwise */
+	void *map; /* all of it, page-aligned; NULL if it is reached otherwise */
 	size_t map_len;
-	uint8_t *mem; /* of the window in map */
+	uint8_t *mem;	 /* of the window in map */
 	uint64_t number; /* the owner's */
 };
 

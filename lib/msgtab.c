@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One row a command, and what every row has in common: decoding, encoding, naming fields. */
+/* One row a command, and what every row has in common: decoding, encoding, naming fields.
+ */
 #include <strings.h>
 
 #include "cursor.h"
@@ -7,8 +8,10 @@
 #include "msgtab.h"
 
 const struct message_row message_table[VUSER_CMD_LIMIT] = {
-	[VUSER_CMD_VERSION] = { "VERSION", VUSER_C2S, &layout_version, &layout_version, 0, 1 },
-	[VUSER_CMD_DMA_MAP] = { "DMA_MAP", VUSER_C2S, &layout_dma_map, &layout_empty, 1, 0 },
+	[VUSER_CMD_VERSION] = { "VERSION", VUSER_C2S, &layout_version, &layout_version, 0,
+				1 },
+	[VUSER_CMD_DMA_MAP] = { "DMA_MAP", VUSER_C2S, &layout_dma_map, &layout_empty, 1,
+				0 },
 	[VUSER_CMD_DMA_UNMAP] = { "DMA_UNMAP", VUSER_C2S, &layout_dma_unmap_command,
 				  &layout_dma_unmap_reply, 0, 0 },
 	[VUSER_CMD_DEVICE_GET_INFO] = { "DEVICE_GET_INFO", VUSER_C2S, &layout_device_info,
@@ -17,24 +20,25 @@ const struct message_row message_table[VUSER_CMD_LIMIT] = {
 					       &layout_region_info_command,
 					       &layout_region_info_reply, 0, FDS_MANY },
 	[VUSER_CMD_DEVICE_GET_REGION_IO_FDS] = { "DEVICE_GET_REGION_IO_FDS", VUSER_C2S,
-						 &layout_io_fds_command, &layout_io_fds_reply,
-						 0, FDS_MANY },
-	[VUSER_CMD_DEVICE_GET_IRQ_INFO] = { "DEVICE_GET_IRQ_INFO", VUSER_C2S, &layout_irq_info,
-					    &layout_irq_info, 0, 0 },
+						 &layout_io_fds_command,
+						 &layout_io_fds_reply, 0, FDS_MANY },
+	[VUSER_CMD_DEVICE_GET_IRQ_INFO] = { "DEVICE_GET_IRQ_INFO", VUSER_C2S,
+					    &layout_irq_info, &layout_irq_info, 0, 0 },
 	[VUSER_CMD_DEVICE_SET_IRQS] = { "DEVICE_SET_IRQS", VUSER_C2S, &layout_irq_set,
 					&layout_empty, FDS_MANY, 0 },
 	[VUSER_CMD_REGION_READ] = { "REGION_READ", VUSER_C2S, &layout_access,
 				    &layout_access_data, 0, 0 },
 	[VUSER_CMD_REGION_WRITE] = { "REGION_WRITE", VUSER_C2S, &layout_access_data,
 				     &layout_access, 0, 0 },
-	[VUSER_CMD_DMA_READ] = { "DMA_READ", VUSER_S2C, &layout_dma_access, &layout_dma_data,
-				 0, 0 },
-	[VUSER_CMD_DMA_WRITE] = { "DMA_WRITE", VUSER_S2C, &layout_dma_data, &layout_dma_done,
-				  0, 0 },
-	[VUSER_CMD_DEVICE_RESET] = { "DEVICE_RESET", VUSER_C2S, &layout_empty, &layout_empty,
-				     0, 0 },
+	[VUSER_CMD_DMA_READ] = { "DMA_READ", VUSER_S2C, &layout_dma_access,
+				 &layout_dma_data, 0, 0 },
+	[VUSER_CMD_DMA_WRITE] = { "DMA_WRITE", VUSER_S2C, &layout_dma_data,
+				  &layout_dma_done, 0, 0 },
+	[VUSER_CMD_DEVICE_RESET] = { "DEVICE_RESET", VUSER_C2S, &layout_empty,
+				     &layout_empty, 0, 0 },
 	[VUSER_CMD_REGION_WRITE_MULTI] = { "REGION_WRITE_MULTI", VUSER_C2S,
-					   &layout_multi_command, &layout_multi_reply, 0, 0 },
+					   &layout_multi_command, &layout_multi_reply, 0,
+					   0 },
 	[VUSER_CMD_DEVICE_FEATURE] = { "DEVICE_FEATURE", VUSER_C2S, &layout_feature,
 				       &layout_feature, 0, 0 },
 	[VUSER_CMD_MIG_DATA_READ] = { "MIG_DATA_READ", VUSER_C2S, &layout_mig,
@@ -129,8 +133,8 @@ int payload_decode_split(unsigned command, bool reply, const void *head, size_t 
 
 	*p = (struct vuser_payload){ .command = (uint16_t)command, .reply = reply };
 	if (!row)
-		return error_at(e, VUSER_E_PROTOCOL, 2, "command", "there is no command %u",
-				command);
+		return error_at(e, VUSER_E_PROTOCOL, 2, "command",
+				"there is no command %u", command);
 	l = reply ? row->reply : row->command;
 	r = decode_layout(l, head, head_len, tail, tail_len, p, e);
 	for (l = l->alternative; r && l; l = l->alternative)
@@ -145,23 +149,25 @@ int vuser_payload_decode(unsigned command, bool reply, const void *buf, size_t l
 	return payload_decode_split(command, reply, buf, len, NULL, 0, p, e);
 }
 
-int payload_encode_fixed(const struct vuser_payload *p, void *buf, size_t cap, size_t *len,
-			 struct vuser_error *e)
+int payload_encode_fixed(const struct vuser_payload *p, void *buf, size_t cap,
+			 size_t *len, struct vuser_error *e)
 {
 	const struct message_row *row = message_find(p->command);
 	const struct layout *l;
 	uint8_t *out = buf;
 
 	if (!row)
-		return error_set(e, VUSER_E_USAGE, 0, "there is no command %u", p->command);
+		return error_set(e, VUSER_E_USAGE, 0, "there is no command %u",
+				 p->command);
 	l = p->reply ? row->reply : row->command;
 	if (l->fixed > cap)
 		return error_set(e, VUSER_E_USAGE, 0, "%s does not fit into %zu bytes",
 				 row->name, cap);
 	if ((!l->tail && p->tail_len) ||
 	    (l->tail && l->tail->check && l->tail->check(p, 0, NULL)))
-		return error_set(e, VUSER_E_USAGE, 0, "%s cannot have %zu bytes after %zu",
-				 row->name, p->tail_len, l->fixed);
+		return error_set(e, VUSER_E_USAGE, 0,
+				 "%s cannot have %zu bytes after %zu", row->name,
+				 p->tail_len, l->fixed);
 	for (unsigned i = 0; i < l->nfields; i++)
 		put_uint(out + l->fields[i].offset, l->fields[i].width,
 			 member_get(p, &l->fields[i]));
@@ -169,8 +175,8 @@ int payload_encode_fixed(const struct vuser_payload *p, void *buf, size_t cap, s
 	return 0;
 }
 
-int vuser_payload_encode(const struct vuser_payload *p, void *buf, size_t cap, size_t *len,
-			 struct vuser_error *e)
+int vuser_payload_encode(const struct vuser_payload *p, void *buf, size_t cap,
+			 size_t *len, struct vuser_error *e)
 {
 	int r = payload_encode_fixed(p, buf, cap, len, e);
 
@@ -185,14 +191,14 @@ int vuser_payload_encode(const struct vuser_payload *p, void *buf, size_t cap, s
 	return 0;
 }
 
-int tail_must_be(const struct vuser_payload *p, size_t at, uint64_t want, const char *field,
-		 struct vuser_error *e)
+int tail_must_be(const struct vuser_payload *p, size_t at, uint64_t want,
+		 const char *field, struct vuser_error *e)
 {
 	if (p->tail_len == want)
 		return 0;
 	return error_at(e, VUSER_E_PROTOCOL, at, field,
-			"%zu bytes of data follow where %s asks for %llu", p->tail_len, field,
-			(unsigned long long)want);
+			"%zu bytes of data follow where %s asks for %llu", p->tail_len,
+			field, (unsigned long long)want);
 }
 
 /* ---- Naming fields ---------------------------------------------------------------- */
@@ -218,8 +224,8 @@ void tail_field(const struct vuser_payload *p, size_t at, size_t off, size_t siz
 }
 
 /* The fixed part, as far as the bytes go. Returns false where they ended. */
-static bool fixed_fields(const struct field *fields, unsigned n, size_t at, const uint8_t *buf,
-			 size_t len, vuser_field_fn *fn, void *arg)
+static bool fixed_fields(const struct field *fields, unsigned n, size_t at,
+			 const uint8_t *buf, size_t len, vuser_field_fn *fn, void *arg)
 {
 	for (unsigned i = 0; i < n; i++) {
 		const struct field *row = &fields[i];
@@ -272,8 +278,8 @@ static const struct layout *pick_layout(const struct layout *first, size_t paylo
 }
 
 static const struct layout *layout_of(const struct message_row *row, const uint8_t *buf,
-				      size_t len, const struct vuser_header *h, bool *whole,
-				      struct vuser_payload *p)
+				      size_t len, const struct vuser_header *h,
+				      bool *whole, struct vuser_payload *p)
 {
 	const struct layout *first = vuser_is_reply(h) ? row->reply : row->command;
 
@@ -283,8 +289,8 @@ static const struct layout *layout_of(const struct message_row *row, const uint8
 		if (decode_layout(l, buf, len - VUSER_HEADER_SIZE, NULL, 0, p, NULL) == 0)
 			return l;
 	*whole = false;
-	return pick_layout(first, h->size >= VUSER_HEADER_SIZE ? h->size - VUSER_HEADER_SIZE
-							       : 0);
+	return pick_layout(
+		first, h->size >= VUSER_HEADER_SIZE ? h->size - VUSER_HEADER_SIZE : 0);
 }
 
 static void payload_fields(const struct message_row *row, const uint8_t *msg, size_t len,
@@ -292,14 +298,17 @@ static void payload_fields(const struct message_row *row, const uint8_t *msg, si
 {
 	const uint8_t *buf = msg + VUSER_HEADER_SIZE;
 	size_t there = len - VUSER_HEADER_SIZE, at;
-	struct vuser_field rest = { .name = "data", .index = -1, .show = VUSER_SHOW_NONE };
+	struct vuser_field rest = { .name = "data",
+				    .index = -1,
+				    .show = VUSER_SHOW_NONE };
 	struct vuser_payload p;
 	const struct layout *l;
 	bool whole;
 
 	l = layout_of(row, buf, len, h, &whole, &p);
 	at = VUSER_HEADER_SIZE + l->fixed;
-	if (!fixed_fields(l->fields, l->nfields, VUSER_HEADER_SIZE, buf, there, fn, arg) ||
+	if (!fixed_fields(l->fields, l->nfields, VUSER_HEADER_SIZE, buf, there, fn,
+			  arg) ||
 	    there <= l->fixed)
 		return;
 	if (whole && l->tail && l->tail->walk) {
@@ -326,8 +335,8 @@ void vuser_fields(const void *msg, size_t len, vuser_field_fn *fn, void *arg)
 				    .offset = VUSER_HEADER_SIZE,
 				    .show = VUSER_SHOW_NONE };
 
-	if (!fixed_fields(header_fields, sizeof(header_fields) / sizeof(header_fields[0]), 0,
-			  msg, len, fn, arg) ||
+	if (!fixed_fields(header_fields, sizeof(header_fields) / sizeof(header_fields[0]),
+			  0, msg, len, fn, arg) ||
 	    len <= VUSER_HEADER_SIZE)
 		return;
 	(void)vuser_header_decode(msg, len, &h, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The message table: what every command and reply looks like, for all who read or write one. */
+/* The message table: what every command and reply looks like, for all who read or write
+ * one. */
 #ifndef VUSER_MSGTAB_H
 #define VUSER_MSGTAB_H
 
@@ -24,13 +25,13 @@ struct field {
 };
 
 /* Shorthand for a row: the member of struct vuser_payload tells the width. */
-#define FIELD(path, label, off, how, is_key, bits)                                       \
-	{                                                                                \
-		.name = label, .offset = off,                                            \
-		.width = sizeof(((struct vuser_payload *)0)->u.path),                    \
-		.stored = sizeof(((struct vuser_payload *)0)->u.path), .show = how,      \
-		.key = is_key, .member = offsetof(struct vuser_payload, u.path),         \
-		.names = bits                                                            \
+#define FIELD(path, label, off, how, is_key, bits)                                  \
+	{                                                                           \
+		.name = label, .offset = off,                                       \
+		.width = sizeof(((struct vuser_payload *)0)->u.path),               \
+		.stored = sizeof(((struct vuser_payload *)0)->u.path), .show = how, \
+		.key = is_key, .member = offsetof(struct vuser_payload, u.path),    \
+		.names = bits                                                       \
 	}
 
 /*
@@ -41,7 +42,8 @@ struct tail {
 	const char *name;
 	enum vuser_show show;
 	int (*check)(const struct vuser_payload *p, size_t at, struct vuser_error *e);
-	void (*walk)(const struct vuser_payload *p, size_t at, vuser_field_fn *fn, void *arg);
+	void (*walk)(const struct vuser_payload *p, size_t at, vuser_field_fn *fn,
+		     void *arg);
 };
 
 struct layout {
@@ -75,27 +77,30 @@ extern const struct layout layout_io_fds_command, layout_io_fds_reply;
 extern const struct layout layout_irq_info, layout_irq_set;
 extern const struct layout layout_access, layout_access_data;
 extern const struct layout layout_multi_command, layout_multi_reply;
-extern const struct layout layout_dma_map, layout_dma_unmap_command, layout_dma_unmap_reply;
+extern const struct layout layout_dma_map, layout_dma_unmap_command,
+	layout_dma_unmap_reply;
 extern const struct layout layout_dma_access, layout_dma_data, layout_dma_done;
 extern const struct layout layout_feature;
 extern const struct layout layout_mig, layout_mig_data;
 
 /*
- * As vuser_payload_decode(), with the fixed part and the tail in two places: head_len bytes
- * at head, all of the fixed part if there are that many, and tail_len at tail.
+ * As vuser_payload_decode(), with the fixed part and the tail in two places: head_len
+ * bytes at head, all of the fixed part if there are that many, and tail_len at tail.
  */
 int payload_decode_split(unsigned command, bool reply, const void *head, size_t head_len,
 			 const void *tail, size_t tail_len, struct vuser_payload *p,
 			 struct vuser_error *e);
 
-/* As vuser_payload_encode(), but writes the fixed part alone; the tail is only checked. */
-int payload_encode_fixed(const struct vuser_payload *p, void *buf, size_t cap, size_t *len,
-			 struct vuser_error *e);
+/* As vuser_payload_encode(), but writes the fixed part alone; the tail is only checked.
+ */
+int payload_encode_fixed(const struct vuser_payload *p, void *buf, size_t cap,
+			 size_t *len, struct vuser_error *e);
 
 /* For checks: the tail must have exactly want bytes; field is what demands it. */
-int tail_must_be(const struct vuser_payload *p, size_t at, uint64_t want, const char *field,
-		 struct vuser_error *e);
-/* For walks: shows size bytes (or as many as there are) at off of the tail as one field. */
+int tail_must_be(const struct vuser_payload *p, size_t at, uint64_t want,
+		 const char *field, struct vuser_error *e);
+/* For walks: shows size bytes (or as many as there are) at off of the tail as one field.
+ */
 void tail_field(const struct vuser_payload *p, size_t at, size_t off, size_t size,
 		struct vuser_field f, vuser_field_fn *fn, void *arg);
 

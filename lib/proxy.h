@@ -2,13 +2,13 @@
 /*
  * The engine of one connection, on either side of it.
  *
- * It keeps messages in four places: outgoing (not yet sent whole), pending (sent, a reply is
- * due), incoming (requests of the peer, not yet handled) and free. What it promises:
+ * It keeps messages in four places: outgoing (not yet sent whole), pending (sent, a reply
+ * is due), incoming (requests of the peer, not yet handled) and free. What it promises:
  *
  * - messages leave in the order of their proxy_start(), at once if nothing is queued;
- * - a reply finds its request by id, oldest first, in any order; one that nobody waits for,
- *   that its waiter cannot take, or that comes late is told to event() and dropped, and the
- *   stream stays in step; only a header that cannot be trusted ends the connection;
+ * - a reply finds its request by id, oldest first, in any order; one that nobody waits
+ * for, that its waiter cannot take, or that comes late is told to event() and dropped,
+ * and the stream stays in step; only a header that cannot be trusted ends the connection;
  * - requests of the peer are handled one at a time, in order, also while somebody waits;
  *   a handler may itself start and wait;
  * - a waiter that gives up leaves no trace in the queues;
@@ -23,7 +23,7 @@
 /* Posted writes are gathered once this many messages are queued. */
 #define PROXY_COALESCE_AT 8u
 /* Corked messages are sent when this many bytes have gathered. */
-#define PROXY_CORK_BYTES 65536u
+#define PROXY_CORK_BYTES  65536u
 
 struct proxy;
 
@@ -38,15 +38,16 @@ struct proxy_options {
 	void *arg; /* of the two above */
 	/*
 	 * Handles a request; called without locks. It answers with proxy_reply() or
-	 * proxy_refuse(); what it leaves unanswered is answered with EINVAL. The request's
-	 * fds are closed afterwards unless it takes them (sets nfds to 0).
+	 * proxy_refuse(); what it leaves unanswered is answered with EINVAL. The
+	 * request's fds are closed afterwards unless it takes them (sets nfds to 0).
 	 */
 	void (*request)(void *arg, struct vuser_exchange *x);
 	void *request_arg;
 	bool force_queue, no_coalesce;
 };
 
-/* fd is the proxy's from then on, even when it is NULL for want of memory or descriptors. */
+/* fd is the proxy's from then on, even when it is NULL for want of memory or descriptors.
+ */
 struct proxy *proxy_new(int fd, const struct proxy_options *o);
 /* Frees everything. Returns how many requests were outstanding. */
 unsigned proxy_free(struct proxy *p);
@@ -56,9 +57,9 @@ struct vuser_exchange *proxy_build(struct proxy *p, unsigned command, const void
 				   size_t len, const void *data, size_t data_len,
 				   struct vuser_error *e);
 /*
- * Sends or queues. A WAIT stays the caller's, who must proxy_wait() for it; the others are
- * the engine's. USAGE when the kind and the no-reply bit contradict each other. On failure
- * x is gone, whatever its kind.
+ * Sends or queues. A WAIT stays the caller's, who must proxy_wait() for it; the others
+ * are the engine's. USAGE when the kind and the no-reply bit contradict each other. On
+ * failure x is gone, whatever its kind.
  */
 int proxy_start(struct proxy *p, struct vuser_exchange *x, enum exchange_kind kind,
 		struct vuser_error *e) VUSER_CHECKED;
@@ -66,7 +67,8 @@ int proxy_start(struct proxy *p, struct vuser_exchange *x, enum exchange_kind ki
 int proxy_wait(struct proxy *p, struct vuser_exchange *x, int64_t timeout,
 	       struct vuser_error *e) VUSER_CHECKED;
 /* Start and wait with the connection's timeout. x is gone when it fails. */
-int proxy_call(struct proxy *p, struct vuser_exchange *x, struct vuser_error *e) VUSER_CHECKED;
+int proxy_call(struct proxy *p, struct vuser_exchange *x,
+	       struct vuser_error *e) VUSER_CHECKED;
 void proxy_release(struct proxy *p, struct vuser_exchange *x);
 /*
  * Waits until no NOWAIT is outstanding. Then proxy_next_failed() gives those that failed,
@@ -76,8 +78,8 @@ int proxy_settle(struct proxy *p, struct vuser_error *e) VUSER_CHECKED;
 struct vuser_exchange *proxy_next_failed(struct proxy *p);
 
 /*
- * A reply to request x: the caller fills *payload, len bytes, and calls proxy_reply_send()
- * or proxy_release(). NULL when memory is out or no reply is wanted.
+ * A reply to request x: the caller fills *payload, len bytes, and calls
+ * proxy_reply_send() or proxy_release(). NULL when memory is out or no reply is wanted.
  */
 struct vuser_exchange *proxy_reply(struct proxy *p, struct vuser_exchange *x, size_t len,
 				   void **payload);
@@ -89,9 +91,11 @@ void proxy_refuse(struct proxy *p, struct vuser_exchange *x, int err, const char
 int proxy_fd(const struct proxy *p);
 short proxy_events(struct proxy *p);
 int proxy_process(struct proxy *p, struct vuser_error *e) VUSER_CHECKED;
-/* Waits for something to come, for ever, and handles it. CLOSED or PROTOCOL at the end. */
+/* Waits for something to come, for ever, and handles it. CLOSED or PROTOCOL at the end.
+ */
 int proxy_serve(struct proxy *p, struct vuser_error *e) VUSER_CHECKED;
-/* While held no request is handled: between two of them the owner may do as a handler may. */
+/* While held no request is handled: between two of them the owner may do as a handler
+ * may. */
 void proxy_hold(struct proxy *p, bool on);
 
 void proxy_cork(struct proxy *p, bool on);

@@ -26,8 +26,8 @@ static int resize(struct reader *r, size_t cap, struct vuser_error *e)
 	uint8_t *p = realloc(r->buf, cap);
 
 	if (!p)
-		return error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory for a message of %zu bytes",
-				 cap);
+		return error_set(e, VUSER_E_SYSTEM, ENOMEM,
+				 "no memory for a message of %zu bytes", cap);
 	r->buf = p;
 	r->cap = cap;
 	return 0;
@@ -141,7 +141,8 @@ int reader_next(struct reader *r, struct reader_message *m, struct vuser_error *
 	int ret;
 
 	if (r->dead)
-		return error_set(e, VUSER_E_PROTOCOL, 0, "the stream cannot be trusted any more");
+		return error_set(e, VUSER_E_PROTOCOL, 0,
+				 "the stream cannot be trusted any more");
 	if (r->dropping)
 		return have ? drop(r, m) : 0;
 	if (have < VUSER_HEADER_SIZE)

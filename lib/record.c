@@ -66,14 +66,16 @@ void vuser_record_line(FILE *out, const struct vuser_record *r, uint64_t start)
 	command_text(&h, name, sizeof(name));
 	snprintf(label, sizeof(label), "%s%s", name, type_text(&h));
 	snprintf(id, sizeof(id), "#%u", h.id);
-	fprintf(out, "%12.6f  %s  %-30s %-6s %5zu", (double)(int64_t)(r->time - start) / 1e9,
+	fprintf(out, "%12.6f  %s  %-30s %-6s %5zu",
+		(double)(int64_t)(r->time - start) / 1e9,
 		r->dir == VUSER_C2S ? "c2s" : "s2c", label, id, r->size);
 	if (r->nfds)
 		fprintf(out, " +%u fd%s", r->nfds, r->nfds == 1 ? "" : "s");
 	if (r->kept < VUSER_HEADER_SIZE)
 		fprintf(out, "  (no whole header)");
 	else if (vuser_is_reply(&h) && (h.flags & VUSER_FLAG_ERROR))
-		fprintf(out, "  %s (%s)", h.error ? vuser_errno_name((int)h.error) : "errno 0",
+		fprintf(out, "  %s (%s)",
+			h.error ? vuser_errno_name((int)h.error) : "errno 0",
 			h.error ? vuser_errno_text((int)h.error) : "none given");
 	else
 		vuser_fields(r->bytes, r->kept, line_field, out);
@@ -81,7 +83,7 @@ void vuser_record_line(FILE *out, const struct vuser_record *r, uint64_t start)
 	fputc('\n', out);
 }
 
-/* ---- Bytes with the fields beside them ---------------------------------------------- */
+/* ---- Bytes with the fields beside them ---------------------------------------- */
 
 #define DUMP_WIDTH 16u
 
@@ -98,7 +100,8 @@ static void hex_lines(FILE *out, size_t offset, const uint8_t *p, size_t len)
 				fputs("   ", out);
 		fputs(" |", out);
 		for (size_t i = 0; i < n; i++)
-			fputc(p[at + i] >= 0x20 && p[at + i] < 0x7f ? p[at + i] : '.', out);
+			fputc(p[at + i] >= 0x20 && p[at + i] < 0x7f ? p[at + i] : '.',
+			      out);
 		fputs("|\n", out);
 	}
 }
@@ -113,11 +116,12 @@ static void dump_field(void *arg, const struct vuser_field *f)
 	else
 		snprintf(label, sizeof(label), "%s", f->name);
 	if (f->size > 8) {
-		fprintf(out, "    %06zx  %-24s %s: %zu bytes%s\n", f->offset, "", label, f->size,
-			f->show == VUSER_SHOW_NONE ? ", not explained" : "");
+		fprintf(out, "    %06zx  %-24s %s: %zu bytes%s\n", f->offset, "", label,
+			f->size, f->show == VUSER_SHOW_NONE ? ", not explained" : "");
 		hex_lines(out, f->offset, f->bytes, f->len);
 		if (f->len < f->size)
-			fprintf(out, "            (%zu more are not kept)\n", f->size - f->len);
+			fprintf(out, "            (%zu more are not kept)\n",
+				f->size - f->len);
 		return;
 	}
 	fprintf(out, "    %06zx  ", f->offset);
@@ -136,7 +140,7 @@ void vuser_record_dump(FILE *out, const struct vuser_record *r, uint64_t start)
 	vuser_fields(r->bytes, r->kept, dump_field, out);
 }
 
-/* ---- JSON --------------------------------------------------------------------------- */
+/* ---- JSON --------------------------------------------------------------------- */
 
 static void json_hex(FILE *out, const uint8_t *p, size_t len)
 {
@@ -223,8 +227,8 @@ void vuser_record_json(FILE *out, const struct vuser_record *r)
 	if (r->kept >= VUSER_HEADER_SIZE) {
 		fprintf(out, ",\"type\":\"%s\",\"id\":%u",
 			(h.flags & VUSER_TYPE_MASK) == VUSER_TYPE_COMMAND ? "command"
-			: vuser_is_reply(&h)				 ? "reply"
-									 : "bad",
+			: vuser_is_reply(&h)				  ? "reply"
+									  : "bad",
 			h.id);
 		if (name)
 			fprintf(out, ",\"command\":\"%s\"", name);

@@ -3,9 +3,9 @@
 #include "cursor.h"
 #include "error.h"
 
-#define INFO_SIZE 32u	   /* the fixed part, where no capability may lie */
+#define INFO_SIZE	32u /* the fixed part, where no capability may lie */
 #define INFO_CAP_OFFSET 12u /* the field that starts the chain */
-#define CAP_SIZE 8u
+#define CAP_SIZE	8u
 
 static int refuse(struct vuser_error *e, size_t payload_offset, const char *field,
 		  const char *what, uint32_t value)
@@ -20,14 +20,16 @@ static int check_offset(uint32_t off, size_t len, size_t from, const char *field
 			struct vuser_error *e)
 {
 	if (off < INFO_SIZE)
-		return refuse(e, from, field, "lies within the region's description", off);
+		return refuse(e, from, field, "lies within the region's description",
+			      off);
 	if (off % 8)
 		return refuse(e, from, field, "is not a multiple of 8", off);
 	if (len < CAP_SIZE || off > len - CAP_SIZE)
 		return refuse(e, from, field, "lies beyond the end of the payload", off);
 	for (size_t i = 0; i < nseen; i++)
 		if (seen[i].offset == off)
-			return refuse(e, from, field, "leads back: the chain is a loop", off);
+			return refuse(e, from, field, "leads back: the chain is a loop",
+				      off);
 	return 0;
 }
 
@@ -42,21 +44,23 @@ static int read_body(struct cursor *c, struct vuser_regioncap *cap, struct vuser
 		cap->nr_areas = cursor_u32(c);
 		(void)cursor_u32(c);
 		room = c->failed ? 0 : (c->len - c->off) / 16;
-		if (!c->failed && (cap->nr_areas > room ||
-				   cap->nr_areas > VUSER_MAX_SPARSE_AREAS)) {
+		if (!c->failed &&
+		    (cap->nr_areas > room || cap->nr_areas > VUSER_MAX_SPARSE_AREAS)) {
 			uint32_t n = cap->nr_areas;
 
 			cap->nr_areas = 0;
-			return error_at(e, VUSER_E_PROTOCOL, VUSER_HEADER_SIZE + at, "nr_areas",
-					"nr_areas is %u where %zu fit and %u are believed", n,
-					room, VUSER_MAX_SPARSE_AREAS);
+			return error_at(
+				e, VUSER_E_PROTOCOL, VUSER_HEADER_SIZE + at, "nr_areas",
+				"nr_areas is %u where %zu fit and %u are believed", n,
+				room, VUSER_MAX_SPARSE_AREAS);
 		}
 		cap->areas = cursor_bytes(c, (size_t)cap->nr_areas * 16);
 	}
 	if (!c->failed)
 		return 0;
 	return error_at(e, VUSER_E_PROTOCOL, VUSER_HEADER_SIZE + c->off, "id",
-			"the payload ends within capability %u at 0x%x", cap->id, cap->offset);
+			"the payload ends within capability %u at 0x%x", cap->id,
+			cap->offset);
 }
 
 int vuser_regioncap_walk(const void *payload, size_t len, struct vuser_regioncap *out,
@@ -70,7 +74,8 @@ int vuser_regioncap_walk(const void *payload, size_t len, struct vuser_regioncap
 
 	*n = 0;
 	if (len < INFO_SIZE)
-		return error_at(e, VUSER_E_PROTOCOL, VUSER_HEADER_SIZE + len, "cap_offset",
+		return error_at(e, VUSER_E_PROTOCOL, VUSER_HEADER_SIZE + len,
+				"cap_offset",
 				"the message ends before the region's description does");
 	c.off = INFO_CAP_OFFSET;
 	off = cursor_u32(&c);
@@ -78,8 +83,9 @@ int vuser_regioncap_walk(const void *payload, size_t len, struct vuser_regioncap
 		struct vuser_regioncap *cap = &out[*n];
 
 		if (*n == max)
-			return error_at(e, VUSER_E_PROTOCOL, VUSER_HEADER_SIZE + from, field,
-					"the chain has more than %zu capabilities", max);
+			return error_at(e, VUSER_E_PROTOCOL, VUSER_HEADER_SIZE + from,
+					field, "the chain has more than %zu capabilities",
+					max);
 		r = check_offset(off, len, from, field, out, *n, e);
 		if (r)
 			return r;

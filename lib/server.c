@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A server: its sockets, one client after the other, and the device's access to memory. */
+/* A server: its sockets, one client after the other, and the device's access to memory.
+ */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -11,7 +12,8 @@
 #include "error.h"
 #include "server.h"
 
-/* Room in a message beside the data of the largest transfer: some clients send 4064 bytes. */
+/* Room in a message beside the data of the largest transfer: some clients send 4064
+ * bytes. */
 #define MESSAGE_SLACK 8192u
 
 void vuser_server_options_default(struct vuser_server_options *o)
@@ -19,7 +21,8 @@ void vuser_server_options_default(struct vuser_server_options *o)
 	*o = (struct vuser_server_options){ .timeout = 5000000000 };
 	vuser_caps_default(&o->caps);
 	o->caps.present = VUSER_CAP_MAX_MSG_FDS | VUSER_CAP_MAX_DATA_XFER_SIZE |
-			  VUSER_CAP_MAX_DMA_MAPS | VUSER_CAP_PGSIZES | VUSER_CAP_WRITE_MULTIPLE;
+			  VUSER_CAP_MAX_DMA_MAPS | VUSER_CAP_PGSIZES |
+			  VUSER_CAP_WRITE_MULTIPLE;
 	o->caps.max_msg_fds = VUSER_LIMIT_MSG_FDS;
 	o->caps.write_multiple = true;
 }
@@ -56,7 +59,7 @@ int vuser_server_new(const struct vuser_device *desc, void *dev,
 	return 0;
 }
 
-/* ---- Sockets ------------------------------------------------------------------------- */
+/* ---- Sockets ------------------------------------------------------------------ */
 
 int vuser_server_listen(struct vuser_server *s, const char *path, struct vuser_error *e)
 {
@@ -132,7 +135,7 @@ void vuser_server_free(struct vuser_server *s)
 	free(s);
 }
 
-/* ---- Running ------------------------------------------------------------------------- */
+/* ---- Running ------------------------------------------------------------------ */
 
 /* Commands that came meanwhile are handled at its end, and may give the device more. */
 static bool work(struct vuser_server *s)
@@ -231,7 +234,7 @@ void vuser_server_stop(struct vuser_server *s)
 		shutdown(s->listener, SHUT_RDWR);
 }
 
-/* ---- The client's memory: sections "DMA_READ" and "DMA_WRITE" ------------------------ */
+/* ---- The client's memory: sections "DMA_READ" and "DMA_WRITE" ----------------- */
 
 /* One message's worth, within one window. 0 or a negative errno. */
 static int by_message(struct vuser_server *s, uint64_t iova, uint8_t *buf, size_t len,
@@ -260,7 +263,9 @@ static int by_message(struct vuser_server *s, uint64_t iova, uint8_t *buf, size_
 	if (r == VUSER_E_REMOTE)
 		return e.err > 0 && e.err < 4096 ? -e.err : -EIO;
 	if (r)
-		return r == VUSER_E_TIMEOUT ? -ETIMEDOUT : r == VUSER_E_CLOSED ? -EINTR : -EIO;
+		return r == VUSER_E_TIMEOUT  ? -ETIMEDOUT
+		       : r == VUSER_E_CLOSED ? -EINTR
+					     : -EIO;
 	r = server_check_dma_reply(s, x, len, write, buf);
 	proxy_release(s->proxy, x);
 	return r;
@@ -308,7 +313,8 @@ int vuser_server_dma_read(struct vuser_server *s, uint64_t iova, void *buf, size
 	return access_memory(s, iova, buf, len, false);
 }
 
-int vuser_server_dma_write(struct vuser_server *s, uint64_t iova, const void *buf, size_t len)
+int vuser_server_dma_write(struct vuser_server *s, uint64_t iova, const void *buf,
+			   size_t len)
 {
 	return access_memory(s, iova, (uint8_t *)(uintptr_t)buf, len, true);
 }

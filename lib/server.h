@@ -14,7 +14,7 @@ struct vuser_server {
 	void *dev;
 	struct vuser_server_options o;
 	uint64_t max_data; /* largest count of a transfer, as we tell it */
-	char *path; /* of the socket it made */
+	char *path;	   /* of the socket it made */
 	int listener;
 	atomic_int client; /* its socket, for vuser_server_stop() */
 	atomic_bool stopped;
@@ -33,8 +33,8 @@ struct vuser_server {
 /* server_request.c: handles the client's commands. */
 void server_request(void *arg, struct vuser_exchange *x);
 /*
- * Looks at the reply to a DMA_READ or DMA_WRITE of ours, whose forms differ between peers;
- * the data of a read ends up in buf. 0 or a negative errno.
+ * Looks at the reply to a DMA_READ or DMA_WRITE of ours, whose forms differ between
+ * peers; the data of a read ends up in buf. 0 or a negative errno.
  */
 int server_check_dma_reply(struct vuser_server *s, struct vuser_exchange *x, size_t len,
 			   bool write, uint8_t *buf);

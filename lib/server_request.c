@@ -62,7 +62,9 @@ static int reply_empty(struct request *q)
 /* The command's own payload as a reply. */
 static struct vuser_payload answer_to(const struct request *q)
 {
-	return (struct vuser_payload){ .command = q->p->command, .reply = true, .u = q->p->u };
+	return (struct vuser_payload){ .command = q->p->command,
+				       .reply = true,
+				       .u = q->p->u };
 }
 
 /* A device's errno as it goes to the wire. */
@@ -71,7 +73,8 @@ static int device_errno(int r)
 	return r < 0 && r > -4096 ? -r : EIO;
 }
 
-/* ---- VERSION --------------------------------------------------------------------------- */
+/* ---- VERSION
+ * --------------------------------------------------------------------------- */
 
 static int do_version(struct request *q)
 {
@@ -87,8 +90,8 @@ static int do_version(struct request *q)
 	s->dropping = true;
 	if (p.u.version.major != VUSER_PROTO_MAJOR)
 		return refuse(q, EINVAL, "its major version is not ours");
-	if (vuser_caps_decode((const char *)q->p->tail, q->p->tail_len, VUSER_CAPS_OF_CLIENT,
-			      NULL, &s->theirs, NULL, &e)) {
+	if (vuser_caps_decode((const char *)q->p->tail, q->p->tail_len,
+			      VUSER_CAPS_OF_CLIENT, NULL, &s->theirs, NULL, &e)) {
 		proxy_refuse(s->proxy, q->x, EINVAL, e.text);
 		return 0;
 	}
@@ -101,7 +104,8 @@ static int do_version(struct request *q)
 	if (ours.max_dma_maps > s->theirs.max_dma_maps)
 		ours.max_dma_maps = s->theirs.max_dma_maps;
 	s->max_maps = ours.max_dma_maps;
-	if (vuser_caps_encode(&ours, json, sizeof(json) - VUSER_HEADER_SIZE - 4, &len, &e))
+	if (vuser_caps_encode(&ours, json, sizeof(json) - VUSER_HEADER_SIZE - 4, &len,
+			      &e))
 		return refuse(q, EINVAL, "our capabilities do not fit");
 	p.tail = (const uint8_t *)json;
 	p.tail_len = len;
@@ -110,7 +114,8 @@ static int do_version(struct request *q)
 	return reply_with(q, &p);
 }
 
-/* ---- DMA windows ----------------------------------------------------------------------- */
+/* ---- DMA windows
+ * ----------------------------------------------------------------------- */
 
 /* What the descriptor behind a window must be able to do. 0 or an errno. */
 static int check_file(const struct vuser_window *w, struct stat *st, const char **why)
@@ -142,7 +147,8 @@ static void map_sealed(struct window *w, const struct stat *st)
 		   (w->w.prot & VUSER_DMA_WRITABLE ? PROT_READ | PROT_WRITE : 0);
 	void *p;
 
-	if (seals < 0 || !(seals & F_SEAL_SHRINK) || w->w.offset > (uint64_t)st->st_size ||
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) ||
+	    w->w.offset > (uint64_t)st->st_size ||
 	    w->w.size > (uint64_t)st->st_size - w->w.offset)
 		return;
 	p = mmap(NULL, (size_t)(w->w.size + shift), prot, MAP_SHARED, w->w.fd,
@@ -181,7 +187,7 @@ static struct window *make_window(struct request *q, int *err)
 	return w;
 }
 
-#define MAP_FLAGS                                                                         \
+#define MAP_FLAGS \
 	(VUSER_DMA_READABLE | VUSER_DMA_WRITABLE | VUSER_DMA_MMAP | VUSER_DMA_FILE_IO)
 
 static int do_dma_map(struct request *q)
@@ -235,7 +241,8 @@ static int do_dma_unmap(struct request *q)
 	return reply_with(q, &p);
 }
 
-/* ---- The device and its parts ---------------------------------------------------------- */
+/* ---- The device and its parts
+ * ---------------------------------------------------------- */
 
 static int do_info(struct request *q)
 {
@@ -243,10 +250,11 @@ static int do_info(struct request *q)
 
 	if (p.u.device_info.argsz < sizeof(p.u.device_info))
 		return refuse(q, EINVAL, "argsz is below the answer's size");
-	p.u.device_info = (struct vuser_device_info){ .argsz = sizeof(p.u.device_info),
-						      .flags = q->s->desc->flags,
-						      .num_regions = q->s->desc->num_regions,
-						      .num_irqs = q->s->desc->num_irqs };
+	p.u.device_info =
+		(struct vuser_device_info){ .argsz = sizeof(p.u.device_info),
+					    .flags = q->s->desc->flags,
+					    .num_regions = q->s->desc->num_regions,
+					    .num_irqs = q->s->desc->num_irqs };
 	return reply_with(q, &p);
 }
 
@@ -259,10 +267,11 @@ static int do_region_info(struct request *q)
 		return refuse(q, EINVAL, "argsz is below the answer's size");
 	if (index >= q->s->desc->num_regions)
 		return refuse(q, EINVAL, "there is no such region");
-	p.u.region_info = (struct vuser_region_info){ .argsz = sizeof(p.u.region_info),
-						      .flags = q->s->desc->regions[index].flags,
-						      .index = index,
-						      .size = q->s->desc->regions[index].size };
+	p.u.region_info =
+		(struct vuser_region_info){ .argsz = sizeof(p.u.region_info),
+					    .flags = q->s->desc->regions[index].flags,
+					    .index = index,
+					    .size = q->s->desc->regions[index].size };
 	return reply_with(q, &p);
 }
 
@@ -292,10 +301,11 @@ static int do_reset(struct request *q)
 	return r ? refuse(q, device_errno(r), "the device failed") : reply_empty(q);
 }
 
-/* ---- Regions --------------------------------------------------------------------------- */
+/* ---- Regions
+ * --------------------------------------------------------------------------- */
 
-static int check_access(struct request *q, uint32_t region, uint64_t offset, uint32_t count,
-			uint32_t flag)
+static int check_access(struct request *q, uint32_t region, uint64_t offset,
+			uint32_t count, uint32_t flag)
 {
 	const struct vuser_region_desc *d;
 
@@ -307,8 +317,9 @@ static int check_access(struct request *q, uint32_t region, uint64_t offset, uin
 	if (offset > d->size || count > d->size - offset)
 		return refuse(q, EINVAL, "it reaches beyond the region's end");
 	if (!(d->flags & flag))
-		return refuse(q, EPERM, flag == VUSER_REGION_READ ? "the region is not readable"
-								  : "the region is not writable");
+		return refuse(q, EPERM,
+			      flag == VUSER_REGION_READ ? "the region is not readable"
+							: "the region is not writable");
 	return 0;
 }
 
@@ -341,8 +352,8 @@ static int do_read(struct request *q)
 	return refuse(q, device_errno(r), "the device failed");
 }
 
-static int write_region(struct request *q, uint32_t region, uint64_t offset, const void *data,
-			uint32_t count)
+static int write_region(struct request *q, uint32_t region, uint64_t offset,
+			const void *data, uint32_t count)
 {
 	int r = check_access(q, region, offset, count, VUSER_REGION_WRITE);
 
@@ -384,7 +395,8 @@ static int do_multi(struct request *q)
 	return reply_with(q, &p);
 }
 
-/* ---- All of them ----------------------------------------------------------------------- */
+/* ---- All of them
+ * ----------------------------------------------------------------------- */
 
 static int (*const handlers[VUSER_CMD_LIMIT])(struct request *q) = {
 	[VUSER_CMD_VERSION] = do_version,
@@ -444,7 +456,8 @@ void server_request(void *arg, struct vuser_exchange *x)
 		proxy_refuse(s->proxy, x, err, q.why ? q.why : vuser_errno_text(err));
 }
 
-/* ---- Replies to our own requests ------------------------------------------------------- */
+/* ---- Replies to our own requests
+ * ------------------------------------------------------- */
 
 static int bad_dma_reply(struct vuser_server *s, const struct vuser_exchange *x,
 			 size_t len)

@@ -10,8 +10,8 @@
 #include "error.h"
 #include "trace.h"
 
-#define HEAD_BYTES 64u		/* of every message: enough for its line */
-#define ARENA_BYTES (1u << 20)	/* of whole messages above that */
+#define HEAD_BYTES    64u	 /* of every message: enough for its line */
+#define ARENA_BYTES   (1u << 20) /* of whole messages above that */
 #define ARENA_MESSAGE (1u << 16) /* of one message */
 
 struct entry {
@@ -197,8 +197,8 @@ void trace_message(struct vuser_trace *t, const struct trace_message *m)
 	pthread_mutex_unlock(&t->lock);
 }
 
-void vuser_trace_add(struct vuser_trace *t, enum vuser_dir dir, const void *msg, size_t len,
-		     unsigned nfds, uint64_t latency)
+void vuser_trace_add(struct vuser_trace *t, enum vuser_dir dir, const void *msg,
+		     size_t len, unsigned nfds, uint64_t latency)
 {
 	struct trace_message m = { .dir = dir,
 				   .head = msg,

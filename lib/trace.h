@@ -9,7 +9,8 @@ struct trace_message {
 	enum vuser_dir dir;
 	const void *head, *data; /* data follows head; may be NULL with data_len 0 */
 	size_t head_len, data_len;
-	size_t size; /* of the message, above head_len + data_len when bytes were dropped */
+	size_t size; /* of the message, above head_len + data_len when bytes were dropped
+		      */
 	unsigned nfds;
 	uint64_t now;	  /* CLOCK_MONOTONIC, nanoseconds */
 	uint64_t latency; /* nanoseconds, 0 if unknown */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* libvuser: the vfio-user protocol for clients, servers and tools; the one header to include. */
+/* libvuser: the vfio-user protocol for clients, servers and tools; the one header to
+ * include. */
 #ifndef VUSER_H
 #define VUSER_H
 
@@ -21,7 +22,7 @@
  */
 
 #if defined(__GNUC__)
-#define VUSER_CHECKED __attribute__((warn_unused_result))
+#define VUSER_CHECKED	   __attribute__((warn_unused_result))
 #define VUSER_PRINTF(a, b) __attribute__((format(printf, a, b)))
 #pragma GCC visibility push(default)
 #else
@@ -34,10 +35,12 @@
 /* Whose fault it was, and so what can be done about it. */
 enum vuser_code {
 	VUSER_OK = 0,
-	VUSER_E_USAGE = -1,    /* ours: the call asks for what is impossible or forbidden */
-	VUSER_E_SYSTEM = -2,   /* ours: the system refused; err is its errno */
-	VUSER_E_PROTOCOL = -3, /* the peer broke the protocol; offset and field say where */
-	VUSER_E_REMOTE = -4,   /* the peer answered with an error; err is its errno, may be 0 */
+	VUSER_E_USAGE = -1,  /* ours: the call asks for what is impossible or forbidden */
+	VUSER_E_SYSTEM = -2, /* ours: the system refused; err is its errno */
+	VUSER_E_PROTOCOL =
+		-3, /* the peer broke the protocol; offset and field say where */
+	VUSER_E_REMOTE =
+		-4, /* the peer answered with an error; err is its errno, may be 0 */
 	VUSER_E_TIMEOUT = -5,  /* no reply in time */
 	VUSER_E_CLOSED = -6,   /* there is no connection, or it was lost */
 	VUSER_E_CANCELLED = -7 /* the caller's cancel function said so */
@@ -46,11 +49,13 @@ enum vuser_code {
 #define VUSER_NO_OFFSET SIZE_MAX
 
 struct vuser_error {
-	int code;	 /* enum vuser_code */
-	int err;	 /* an errno, 0 if there is none */
-	size_t offset;	 /* from the message's first byte, VUSER_NO_OFFSET if it does not apply */
-	char field[40];	 /* name of the field at that offset, "" if it does not apply */
-	char text[216];	 /* one sentence without full stop; holds printable characters only */
+	int code;	/* enum vuser_code */
+	int err;	/* an errno, 0 if there is none */
+	size_t offset;	/* from the message's first byte, VUSER_NO_OFFSET if it does not
+			   apply */
+	char field[40]; /* name of the field at that offset, "" if it does not apply */
+	char text[216]; /* one sentence without full stop; holds printable characters only
+			 */
 };
 
 /* Name of a code ("protocol"), never NULL. */
@@ -75,7 +80,8 @@ struct vuser_header {
 /*
  * Reads the header at buf. Returns 0; 1 if len is below VUSER_HEADER_SIZE and more is
  * needed; VUSER_E_PROTOCOL if the size is below 16 or the type neither command nor reply:
- * after that nothing in the stream can be trusted. h is filled whenever 16 bytes are there.
+ * after that nothing in the stream can be trusted. h is filled whenever 16 bytes are
+ * there.
  */
 int vuser_header_decode(const void *buf, size_t len, struct vuser_header *h,
 			struct vuser_error *e);
@@ -130,7 +136,8 @@ enum vuser_caps_rules {
 	VUSER_CAPS_OF_SERVER, /* a reply: the limits a client enforces, too */
 };
 
-/* Members the checker did not know, "a, b.c", cut with "..." when there is no more room. */
+/* Members the checker did not know, "a, b.c", cut with "..." when there is no more room.
+ */
 struct vuser_caps_unknown {
 	unsigned count;
 	char names[160];
@@ -141,13 +148,14 @@ struct vuser_caps_unknown {
  * means that the peer sent none. Members that are absent get their default. With
  * VUSER_CAPS_OF_SERVER, offered is what we proposed: a reply may only lower max_dma_maps
  * and migration.max_bitmap_size, and name a twin socket only if one was offered. offered
- * may be NULL, then the defaults stand in its place. VUSER_E_PROTOCOL names the member and
- * the value that is refused, and its offset in the text; VUSER_E_SYSTEM when memory is out.
- * After a failure out holds the defaults.
+ * may be NULL, then the defaults stand in its place. VUSER_E_PROTOCOL names the member
+ * and the value that is refused, and its offset in the text; VUSER_E_SYSTEM when memory
+ * is out. After a failure out holds the defaults.
  */
 int vuser_caps_decode(const char *text, size_t len, enum vuser_caps_rules rules,
 		      const struct vuser_caps *offered, struct vuser_caps *out,
-		      struct vuser_caps_unknown *unknown, struct vuser_error *e) VUSER_CHECKED;
+		      struct vuser_caps_unknown *unknown,
+		      struct vuser_error *e) VUSER_CHECKED;
 
 /* ---- Payloads ------------------------------------------------------------------ */
 
@@ -221,7 +229,8 @@ struct vuser_payload {
 		struct vuser_feature feature;
 		struct vuser_mig_data mig;
 	} u;
-	const uint8_t *tail; /* what follows the fixed part: data, text, entries; not owned */
+	const uint8_t
+		*tail; /* what follows the fixed part: data, text, entries; not owned */
 	size_t tail_len;
 };
 
@@ -233,32 +242,33 @@ unsigned vuser_command_number(const char *name);
 /*
  * Reads the payload of a command or reply (without its header). Lengths, counts and tails
  * must agree; what only a device can judge (flags, indexes, ranges) is not looked at.
- * VUSER_E_PROTOCOL gives the offset, counted from the message's first byte, and the field.
- * p->tail points into buf.
+ * VUSER_E_PROTOCOL gives the offset, counted from the message's first byte, and the
+ * field. p->tail points into buf.
  */
 int vuser_payload_decode(unsigned command, bool reply, const void *buf, size_t len,
 			 struct vuser_payload *p, struct vuser_error *e) VUSER_CHECKED;
 /*
- * Writes p, header not included, to buf; *len is its size. VUSER_E_USAGE if it does not fit
- * or would not decode again.
+ * Writes p, header not included, to buf; *len is its size. VUSER_E_USAGE if it does not
+ * fit or would not decode again.
  */
-int vuser_payload_encode(const struct vuser_payload *p, void *buf, size_t cap, size_t *len,
-			 struct vuser_error *e) VUSER_CHECKED;
+int vuser_payload_encode(const struct vuser_payload *p, void *buf, size_t cap,
+			 size_t *len, struct vuser_error *e) VUSER_CHECKED;
 
 /* The n-th entry of a REGION_WRITE_MULTI command that was decoded; n below wr_cnt. */
-void vuser_multi_get(const struct vuser_payload *p, size_t n, struct vuser_multi_entry *out);
+void vuser_multi_get(const struct vuser_payload *p, size_t n,
+		     struct vuser_multi_entry *out);
 /* Appends an entry to buf at entry n: 24 bytes. */
 void vuser_multi_put(void *buf, size_t n, const struct vuser_multi_entry *in);
 
 /* How a field's value is best shown. */
 enum vuser_show {
-	VUSER_SHOW_COUNT,  /* decimal number */
-	VUSER_SHOW_HEX,	   /* address, offset, mask */
-	VUSER_SHOW_FLAGS,  /* bits with names */
-	VUSER_SHOW_ENUM,   /* a number with a name */
+	VUSER_SHOW_COUNT,   /* decimal number */
+	VUSER_SHOW_HEX,	    /* address, offset, mask */
+	VUSER_SHOW_FLAGS,   /* bits with names */
+	VUSER_SHOW_ENUM,    /* a number with a name */
 	VUSER_SHOW_FEATURE, /* number of a feature and its flags */
-	VUSER_SHOW_REGION, /* region index */
-	VUSER_SHOW_IRQ,	   /* interrupt index */
+	VUSER_SHOW_REGION,  /* region index */
+	VUSER_SHOW_IRQ,	    /* interrupt index */
 	VUSER_SHOW_COMMAND,
 	VUSER_SHOW_ERRNO,
 	VUSER_SHOW_BYTES, /* data */
@@ -300,7 +310,7 @@ struct vuser_area {
 
 struct vuser_regioncap {
 	uint16_t id, version;
-	uint32_t offset;      /* of the capability in the payload */
+	uint32_t offset;	/* of the capability in the payload */
 	uint32_t type, subtype; /* VUSER_REGIONCAP_TYPE */
 	uint32_t nr_areas;	/* VUSER_REGIONCAP_SPARSE_MMAP: areas in the payload */
 	const uint8_t *areas;	/* their bytes, see vuser_regioncap_area() */
@@ -336,9 +346,9 @@ struct vuser_trace;
 #define VUSER_TRACE_DEFAULT 4096u
 
 /*
- * A ring of the last messages; messages is its length, 0 for VUSER_TRACE_DEFAULT. Lines are
- * kept for all of them, the bytes beyond the first few dozen only for the youngest. NULL
- * when memory is out. Thread-safe. Shared by any number of connections.
+ * A ring of the last messages; messages is its length, 0 for VUSER_TRACE_DEFAULT. Lines
+ * are kept for all of them, the bytes beyond the first few dozen only for the youngest.
+ * NULL when memory is out. Thread-safe. Shared by any number of connections.
  */
 struct vuser_trace *vuser_trace_new(size_t messages);
 void vuser_trace_free(struct vuser_trace *t);
@@ -346,20 +356,21 @@ void vuser_trace_switch(struct vuser_trace *t, bool on);
 bool vuser_trace_is_on(const struct vuser_trace *t);
 void vuser_trace_clear(struct vuser_trace *t);
 /* A new length; what was kept is lost. VUSER_E_SYSTEM when memory is out. */
-int vuser_trace_resize(struct vuser_trace *t, size_t messages, struct vuser_error *e)
-	VUSER_CHECKED;
+int vuser_trace_resize(struct vuser_trace *t, size_t messages,
+		       struct vuser_error *e) VUSER_CHECKED;
 size_t vuser_trace_count(struct vuser_trace *t);
-/* The i-th message kept, 0 the oldest. Its bytes are valid until the next message passes. */
+/* The i-th message kept, 0 the oldest. Its bytes are valid until the next message passes.
+ */
 bool vuser_trace_get(struct vuser_trace *t, size_t i, struct vuser_record *r);
 /*
- * fn sees each message whole as it passes, even when the ring is off. NULL ends that. It runs
- * under the connection's lock and may call nothing here but vuser_record_*().
+ * fn sees each message whole as it passes, even when the ring is off. NULL ends that. It
+ * runs under the connection's lock and may call nothing here but vuser_record_*().
  */
-void vuser_trace_sink(struct vuser_trace *t, void (*fn)(void *arg, const struct vuser_record *r),
-		      void *arg);
+void vuser_trace_sink(struct vuser_trace *t,
+		      void (*fn)(void *arg, const struct vuser_record *r), void *arg);
 /* Adds a message that passed elsewhere. */
-void vuser_trace_add(struct vuser_trace *t, enum vuser_dir dir, const void *msg, size_t len,
-		     unsigned nfds, uint64_t latency);
+void vuser_trace_add(struct vuser_trace *t, enum vuser_dir dir, const void *msg,
+		     size_t len, unsigned nfds, uint64_t latency);
 
 /* One line; start is the time that counts as 0. */
 void vuser_record_line(FILE *out, const struct vuser_record *r, uint64_t start);
@@ -373,11 +384,12 @@ void vuser_record_json(FILE *out, const struct vuser_record *r);
 enum vuser_event_kind {
 	VUSER_EVENT_UNEXPECTED, /* a reply nobody waits for */
 	VUSER_EVENT_LATE,	/* a reply to a request that was given up */
-	VUSER_EVENT_REFUSED,	/* a reply its waiter could not take: too large, fds, command */
-	VUSER_EVENT_POSTED,	/* an error reply to a request nobody waits for */
-	VUSER_EVENT_REQUEST,	/* a request of the peer's that was refused */
-	VUSER_EVENT_UNKNOWN,	/* capabilities we do not know */
-	VUSER_EVENT_LOST,	/* the connection */
+	VUSER_EVENT_REFUSED, /* a reply its waiter could not take: too large, fds, command
+			      */
+	VUSER_EVENT_POSTED,  /* an error reply to a request nobody waits for */
+	VUSER_EVENT_REQUEST, /* a request of the peer's that was refused */
+	VUSER_EVENT_UNKNOWN, /* capabilities we do not know */
+	VUSER_EVENT_LOST,    /* the connection */
 };
 
 struct vuser_event {
@@ -393,12 +405,14 @@ struct vuser_event {
 struct vuser_client;
 
 struct vuser_options {
-	int64_t timeout; /* nanoseconds to wait for each reply; 0: for ever */
+	int64_t timeout;	/* nanoseconds to wait for each reply; 0: for ever */
 	struct vuser_caps caps; /* what is offered; members not in present are left out */
 	struct vuser_trace *trace; /* may be NULL; not owned */
-	/* Hears what no call returns. Called without locks, from whichever thread drives. */
+	/* Hears what no call returns. Called without locks, from whichever thread drives.
+	 */
 	void (*event)(void *arg, const struct vuser_event *ev);
-	/* Asked whenever a signal interrupts a wait; true gives the wait up. May be NULL. */
+	/* Asked whenever a signal interrupts a wait; true gives the wait up. May be NULL.
+	 */
 	bool (*cancelled)(void *arg);
 	void *arg;
 	bool force_queue; /* nothing is sent inline: for tests */
@@ -450,7 +464,8 @@ struct vuser_counter {
 	uint64_t messages, bytes, errors;
 };
 struct vuser_stats {
-	struct vuser_counter sent[VUSER_CMD_LIMIT];	/* by command, replies included; 0: unknown */
+	struct vuser_counter
+		sent[VUSER_CMD_LIMIT]; /* by command, replies included; 0: unknown */
 	struct vuser_counter received[VUSER_CMD_LIMIT]; /* errors: error replies */
 	uint64_t timeouts, late, unexpected, refused, posted_errors;
 	unsigned outstanding; /* requests sent whose reply is due */
@@ -503,14 +518,14 @@ int vuser_write_multi(struct vuser_client *c, const struct vuser_multi_entry *en
 
 /*
  * Many in flight: start sends, finish waits. With vuser_cork() on, what is started waits
- * to be sent until it is taken off, a wait begins or some 64 KiB have gathered, so that one
- * system call carries many messages. An exchange must be finished, even after an error of
- * another; buf must live until then.
+ * to be sent until it is taken off, a wait begins or some 64 KiB have gathered, so that
+ * one system call carries many messages. An exchange must be finished, even after an
+ * error of another; buf must live until then.
  */
 struct vuser_exchange;
 int vuser_start_read(struct vuser_client *c, uint32_t region, uint64_t offset, void *buf,
-		     size_t count, struct vuser_exchange **out, struct vuser_error *e)
-	VUSER_CHECKED;
+		     size_t count, struct vuser_exchange **out,
+		     struct vuser_error *e) VUSER_CHECKED;
 int vuser_start_write(struct vuser_client *c, uint32_t region, uint64_t offset,
 		      const void *buf, size_t count, struct vuser_exchange **out,
 		      struct vuser_error *e) VUSER_CHECKED;
@@ -521,9 +536,9 @@ void vuser_cork(struct vuser_client *c, bool on);
 
 struct vuser_window {
 	uint64_t iova, size;
-	uint32_t prot;	 /* VUSER_DMA_READABLE, VUSER_DMA_WRITABLE */
-	int fd;		 /* -1 without one */
-	uint64_t offset; /* of the window in fd */
+	uint32_t prot;		      /* VUSER_DMA_READABLE, VUSER_DMA_WRITABLE */
+	int fd;			      /* -1 without one */
+	uint64_t offset;	      /* of the window in fd */
 	uint64_t reads, read_bytes;   /* by DMA_READ */
 	uint64_t writes, write_bytes; /* by DMA_WRITE */
 };
@@ -537,23 +552,23 @@ enum vuser_backing {
 
 /*
  * DMA_MAP: gives the server size bytes at iova. Overlap with a window of ours is USAGE
- * (err EEXIST) before anything is sent, unless lax; more windows than agreed too. Does not
- * wait for the reply if nowait: vuser_dma_settle() then returns the first error of them
- * all, and the windows of those that failed are gone.
+ * (err EEXIST) before anything is sent, unless lax; more windows than agreed too. Does
+ * not wait for the reply if nowait: vuser_dma_settle() then returns the first error of
+ * them all, and the windows of those that failed are gone.
  */
 int vuser_map(struct vuser_client *c, uint64_t iova, uint64_t size, uint32_t prot,
 	      enum vuser_backing backing, int fd, uint64_t offset, bool nowait,
 	      struct vuser_error *e) VUSER_CHECKED;
 int vuser_settle(struct vuser_client *c, struct vuser_error *e) VUSER_CHECKED;
 /* DMA_UNMAP of exactly one window, or of all; our side lets go once the server has. */
-int vuser_unmap(struct vuser_client *c, uint64_t iova, uint64_t size, struct vuser_error *e)
-	VUSER_CHECKED;
+int vuser_unmap(struct vuser_client *c, uint64_t iova, uint64_t size,
+		struct vuser_error *e) VUSER_CHECKED;
 int vuser_unmap_all(struct vuser_client *c, struct vuser_error *e) VUSER_CHECKED;
 /* The i-th window in order of address; false when there are fewer. */
 bool vuser_window_get(struct vuser_client *c, size_t i, struct vuser_window *out);
 /*
- * Our side of that memory, across windows that touch. Permissions are not looked at. USAGE
- * (err EFAULT) where no window is.
+ * Our side of that memory, across windows that touch. Permissions are not looked at.
+ * USAGE (err EFAULT) where no window is.
  */
 int vuser_mem_read(struct vuser_client *c, uint64_t iova, void *buf, size_t len,
 		   struct vuser_error *e) VUSER_CHECKED;
@@ -570,9 +585,9 @@ struct vuser_raw_reply {
 	size_t nfds;
 };
 /*
- * Sends len bytes, at least 1, and nfds descriptors as they are and waits for one reply: one with the
- * id of the header sent if it has 16 bytes, else any nobody else waits for. fds stay the
- * caller's. An error reply is returned as a reply, not as an error.
+ * Sends len bytes, at least 1, and nfds descriptors as they are and waits for one reply:
+ * one with the id of the header sent if it has 16 bytes, else any nobody else waits for.
+ * fds stay the caller's. An error reply is returned as a reply, not as an error.
  */
 int vuser_raw(struct vuser_client *c, const void *msg, size_t len, const int *fds,
 	      size_t nfds, int64_t timeout, struct vuser_raw_reply *out,
@@ -604,22 +619,24 @@ struct vuser_device {
 	const struct vuser_irq_desc *irqs;
 	uint32_t num_irqs;
 	/* The range is within the region and the region readable or writable. */
-	int (*read)(void *dev, uint32_t region, uint64_t offset, void *buf, uint32_t count);
+	int (*read)(void *dev, uint32_t region, uint64_t offset, void *buf,
+		    uint32_t count);
 	int (*write)(void *dev, uint32_t region, uint64_t offset, const void *buf,
 		     uint32_t count);
 	int (*reset)(void *dev);
 	/* The client has left, its DMA windows are gone already. */
 	void (*left)(void *dev);
 	/*
-	 * A slice of work, some hundred microseconds at most, done between commands. Returns
-	 * true while there is more: then it is called again as soon as no command waits.
+	 * A slice of work, some hundred microseconds at most, done between commands.
+	 * Returns true while there is more: then it is called again as soon as no command
+	 * waits.
 	 */
 	bool (*work)(void *dev);
 };
 
 struct vuser_server_options {
 	struct vuser_caps caps; /* what the reply to VERSION names */
-	int64_t timeout;	/* to wait for a DMA reply of the client's, ns; 0: for ever */
+	int64_t timeout; /* to wait for a DMA reply of the client's, ns; 0: for ever */
 	struct vuser_trace *trace; /* may be NULL; not owned */
 	/* Hears of refused messages, lost connections. May be NULL. */
 	void (*event)(void *arg, const struct vuser_event *ev);
@@ -637,16 +654,18 @@ void vuser_server_free(struct vuser_server *s);
  * Makes a socket at path and listens. A socket there that nobody serves any more is
  * replaced; anything else is SYSTEM with EADDRINUSE, listening twice USAGE.
  */
-int vuser_server_listen(struct vuser_server *s, const char *path, struct vuser_error *e)
-	VUSER_CHECKED;
+int vuser_server_listen(struct vuser_server *s, const char *path,
+			struct vuser_error *e) VUSER_CHECKED;
 /* Serves one client on a connected socket, which belongs to the server from then on. */
-int vuser_server_attach(struct vuser_server *s, int fd, struct vuser_error *e) VUSER_CHECKED;
+int vuser_server_attach(struct vuser_server *s, int fd,
+			struct vuser_error *e) VUSER_CHECKED;
 /*
  * Serves until vuser_server_stop(): the attached client, then, if it listens, one client
  * after the other; with once, until the first has left. Returns 0, SYSTEM if it cannot go
  * on; a client's misdeeds end that client's connection only and are told to event.
  */
-int vuser_server_run(struct vuser_server *s, bool once, struct vuser_error *e) VUSER_CHECKED;
+int vuser_server_run(struct vuser_server *s, bool once,
+		     struct vuser_error *e) VUSER_CHECKED;
 /* Handles what has come from the attached client and returns. CLOSED when it has left. */
 int vuser_server_step(struct vuser_server *s, struct vuser_error *e) VUSER_CHECKED;
 /* Ends vuser_server_run(), from another thread or from a signal handler. */
@@ -656,11 +675,12 @@ void vuser_server_stop(struct vuser_server *s);
  * The client's memory, for a device: by mapping or by the descriptor where one was given,
  * by DMA_READ and DMA_WRITE messages where not; within one window's permissions, across
  * windows that touch. Returns 0 or a negative errno: EFAULT outside any window, EPERM
- * against its permissions, EINTR when the client left meanwhile, else what it answered. After
- * an error some of the bytes may have been moved.
+ * against its permissions, EINTR when the client left meanwhile, else what it answered.
+ * After an error some of the bytes may have been moved.
  */
 int vuser_server_dma_read(struct vuser_server *s, uint64_t iova, void *buf, size_t len);
-int vuser_server_dma_write(struct vuser_server *s, uint64_t iova, const void *buf, size_t len);
+int vuser_server_dma_write(struct vuser_server *s, uint64_t iova, const void *buf,
+			   size_t len);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

@@ -33,8 +33,7 @@ static double now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
-/* ---- Peers in processes of their own -------------------------------------------------
- */
+/* ---- Peers in processes of their own ------------------------------------------ */
 
 /* Forks; the child runs serve(fd) and exits. Returns our end of the socket. */
 static int start_peer(void (*serve)(int fd), pid_t *pid)
@@ -133,8 +132,7 @@ static void serve_sink(int fd)
 		return;
 }
 
-/* ---- Round trips ---------------------------------------------------------------------
- */
+/* ---- Round trips -------------------------------------------------------------- */
 
 struct samples {
 	double v[ROUNDS * READS];
@@ -229,8 +227,7 @@ static void round_trips(void)
 	waitpid(pid[1], NULL, 0);
 }
 
-/* ---- Many in flight ------------------------------------------------------------------
- */
+/* ---- Many in flight ----------------------------------------------------------- */
 
 static double pipelined(struct vuser_client *c)
 {

@@ -171,8 +171,7 @@ static inline struct vuser_stats rig_stats(struct rig *r)
 	return s;
 }
 
-/* ---- The peer's messages -------------------------------------------------------------
- */
+/* ---- The peer's messages ------------------------------------------------------ */
 
 struct message {
 	struct vuser_header h;
@@ -361,8 +360,7 @@ static inline bool peer_idle(struct rig *r)
 	return recv(r->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN;
 }
 
-/* ---- The proxy's side -----------------------------------------------------------------
- */
+/* ---- The proxy's side --------------------------------------------------------- */
 
 static inline struct vuser_exchange *build(struct rig *r, unsigned command, size_t len)
 {
@@ -428,8 +426,7 @@ static inline void check_in_step(struct rig *r)
 	must(rig_stats(r).outstanding == 0 && rig_stats(r).queued == 0);
 }
 
-/* ---- Threads --------------------------------------------------------------------------
- */
+/* ---- Threads ------------------------------------------------------------------ */
 
 static inline pthread_t go(void *(*fn)(void *), void *arg)
 {

@@ -1,219 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of lib/client.c: the handshake with servers that do it well, badly or not at all.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#define ROOM	8192 /* for a payload of the client's */
+#define CAPS_AT 20u  /* of the JSON in a message */
 
-#include "cursor.h"
-#include "vuser.h"
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define EVENTS	      16
-#define ROOM	      8192 /* for a message of the client's */
-#define REPLY	      VUSER_TYPE_REPLY
-#define CAPS_AT	      20u /* of the JSON in a message */
-
-/* ---- A server that follows a script ------------------------------------------- */
-
-/*
- * The script runs in a thread; once something went wrong in it the rest of it does
- * nothing. Afterwards what the client still sends is counted.
- */
-struct peer {
-	void (*script)(struct peer *p);
-	const void *arg;
-	int fd;
-	pthread_t thread;
-	const char *wrong;
-	unsigned surplus;      /* messages the script did not ask for */
-	struct vuser_header h; /* of the last message taken */
-	uint8_t payload[ROOM];
-	size_t len;
-};
-
-static void go_wrong(struct peer *p, const char *what)
-{
-	if (!p->wrong)
-		p->wrong = what;
-}
-
-static bool get_message(struct peer *p)
-{
-	uint8_t head[VUSER_HEADER_SIZE];
-
-	if (recv(p->fd, head, sizeof(head), MSG_WAITALL) != sizeof(head))
-		return false;
-	(void)vuser_header_decode(head, sizeof(head), &p->h, NULL);
-	p->len = p->h.size - VUSER_HEADER_SIZE;
-	return p->len <= ROOM && (!p->len || recv(p->fd, p->payload, p->len,
-						  MSG_WAITALL) == (ssize_t)p->len);
-}
-
-static void take(struct peer *p, unsigned command)
-{
-	if (p->wrong)
-		return;
-	if (!get_message(p))
-		go_wrong(p, "nothing came");
-	else if (p->h.command != command)
-		go_wrong(p, "another command came");
-}
-
-static void put_with(struct peer *p, const void *bytes, size_t len, int fd)
-{
-	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	if (fd >= 0) {
-		msg.msg_control = control;
-		msg.msg_controllen = sizeof(control);
-		*CMSG_FIRSTHDR(&msg) =
-			(struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
-					  .cmsg_level = SOL_SOCKET,
-					  .cmsg_type = SCM_RIGHTS };
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), &fd, sizeof(int));
-	}
-	if (!p->wrong && sendmsg(p->fd, &msg, MSG_NOSIGNAL) != (ssize_t)len)
-		go_wrong(p, "the client takes no more");
-}
-
-/* A message about the last one taken: id and command are its own. */
-static size_t reply_to(const struct peer *p, uint8_t *out, uint32_t flags, uint32_t err,
-		       const void *payload, size_t len)
-{
-	struct vuser_header h = { .id = p->h.id,
-				  .command = p->h.command,
-				  .size = (uint32_t)(VUSER_HEADER_SIZE + len),
-				  .flags = flags,
-				  .error = err };
-
-	vuser_header_encode(&h, out);
-	if (len)
-		memcpy(out + VUSER_HEADER_SIZE, payload, len);
-	return VUSER_HEADER_SIZE + len;
-}
-
-/* A VERSION payload; json may be NULL. */
-static size_t version_of(uint8_t *out, unsigned major, unsigned minor, const char *json)
-{
-	size_t len = json ? strlen(json) + 1 : 0;
-
-	put_uint(out, 2, major);
-	put_uint(out + 2, 2, minor);
-	if (len)
-		memcpy(out + 4, json, len);
-	return 4 + len;
-}
-
-static void answer_version(struct peer *p, unsigned major, unsigned minor,
-			   const char *json, int fd)
-{
-	uint8_t payload[ROOM], msg[VUSER_HEADER_SIZE + ROOM];
-
-	take(p, VUSER_CMD_VERSION);
-	put_with(p, msg,
-		 reply_to(p, msg, REPLY, 0, payload,
-			  version_of(payload, major, minor, json)),
-		 fd);
-}
-
-static void *play(void *arg)
-{
-	struct peer *p = arg;
-
-	p->script(p);
-	while (!p->wrong && get_message(p))
-		p->surplus++;
-	close(p->fd);
-	return NULL;
-}
-
-/* ---- A client connected to it ------------------------------------------------- */
-
-struct rig {
-	struct peer peer;
-	struct vuser_client *client; /* NULL if the handshake failed */
-	int result;
-	struct vuser_error e;
-	struct vuser_event events[EVENTS];
-	size_t nevents;
-};
-
-static void note_event(void *arg, const struct vuser_event *ev)
-{
-	struct rig *r = arg;
-
-	if (r->nevents < EVENTS)
-		r->events[r->nevents++] = *ev;
-}
-
-static struct vuser_options patient_options(void)
-{
-	struct vuser_options o;
-
-	vuser_options_default(&o);
-	o.timeout = 30000000000;
-	return o;
-}
-
-static struct rig *begin_with(void (*script)(struct peer *p), const void *arg,
-			      struct vuser_options o)
-{
-	struct timeval patience = { .tv_sec = 30 };
-	struct rig *r = calloc(1, sizeof(*r));
-	int pair[2];
-
-	assert_non_null(r);
-	o.event = note_event;
-	o.arg = r;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	r->peer.script = script;
-	r->peer.arg = arg;
-	r->peer.fd = pair[1];
-	assert_int_equal(pthread_create(&r->peer.thread, NULL, play, &r->peer), 0);
-	r->result = vuser_client_attach(pair[0], &o, &r->client, &r->e);
-	if (r->result)
-		assert_int_equal(r->e.code, r->result);
-	return r;
-}
+#include "scripted_server.h"
 
 static struct rig *begin(void (*script)(struct peer *p), const void *arg)
 {
-	return begin_with(script, arg, patient_options());
+	return begin_ungreeted(script, arg, patient_options());
 }
 
 static void end(struct rig *r)
 {
-	if (r->client)
-		assert_int_equal(vuser_client_close(r->client), 0);
-	pthread_join(r->peer.thread, NULL);
-	if (r->peer.wrong)
-		fail_msg("in the script: %s", r->peer.wrong);
-	assert_int_equal(r->peer.surplus, 0);
-	free(r);
-}
-
-static unsigned events_of(const struct rig *r, enum vuser_event_kind kind)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; i < r->nevents; i++)
-		n += r->events[i].kind == kind;
-	return n;
+	end_with(r, 0);
 }
 
 static void assert_opened(const struct rig *r)
@@ -231,18 +34,6 @@ static void assert_refused(const struct rig *r, int code, size_t offset,
 	assert_null(r->client);
 	assert_int_equal(r->e.offset, offset);
 	assert_string_equal(r->e.field, field);
-}
-
-static unsigned open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 /* ---- Good handshakes ---------------------------------------------------------- */
@@ -276,7 +67,7 @@ static void what_both_sides_said_is_known_afterwards(void **state)
 	offered = vuser_client_offered(r->client);
 	assert_int_equal(offered->max_msg_fds, 16);
 	assert_int_equal(offered->max_dma_maps, 65535);
-	assert_int_equal(r->nevents, 0);
+	assert_int_equal(r->events.n, 0);
 	end(r);
 }
 
@@ -316,7 +107,7 @@ static void the_proposal_holds_version_and_capabilities(void **state)
 
 	(void)state;
 	o.caps.max_dma_maps = 12345;
-	r = begin_with(say_least, NULL, o);
+	r = begin_ungreeted(say_least, NULL, o);
 	assert_opened(r);
 	assert_int_equal(r->peer.h.flags, 0);
 	assert_int_equal(r->peer.h.error, 0);
@@ -347,7 +138,7 @@ static void members_left_out_count_as_their_default(void **state)
 	o.caps.max_data_xfer_size = UINT64_MAX;
 	o.caps.max_dma_maps = 1;
 	o.caps.present = 0;
-	r = begin_with(say_least, "{\"capabilities\":{\"write_multiple\":true}}", o);
+	r = begin_ungreeted(say_least, "{\"capabilities\":{\"write_multiple\":true}}", o);
 	assert_opened(r);
 	offered = vuser_client_offered(r->client);
 	assert_int_equal(offered->max_data_xfer_size, 1048576);
@@ -369,7 +160,7 @@ static void an_offer_beyond_all_sizes_does_no_harm(void **state)
 		struct rig *r;
 
 		o.caps.max_data_xfer_size = sizes[i];
-		r = begin_with(say_least, NULL, o);
+		r = begin_ungreeted(say_least, NULL, o);
 		assert_opened(r);
 		end(r);
 	}
@@ -383,12 +174,12 @@ static void a_server_cannot_raise_what_was_offered(void **state)
 	(void)state;
 	o.caps.max_dma_maps = 5;
 	o.caps.migration_max_bitmap_size = 4096;
-	r = begin_with(say_least, NULL, o);
+	r = begin_ungreeted(say_least, NULL, o);
 	assert_opened(r);
 	assert_int_equal(vuser_client_theirs(r->client)->max_dma_maps, 5);
 	assert_int_equal(vuser_client_theirs(r->client)->migration_max_bitmap_size, 4096);
 	end(r);
-	r = begin_with(say_least, "{\"capabilities\":{\"max_dma_maps\":6}}", o);
+	r = begin_ungreeted(say_least, "{\"capabilities\":{\"max_dma_maps\":6}}", o);
 	assert_refused(r, VUSER_E_PROTOCOL, CAPS_AT + 32, "max_dma_maps");
 	end(r);
 }
@@ -400,8 +191,8 @@ static void unknown_capabilities_are_told_and_do_no_harm(void **state)
 
 	(void)state;
 	assert_opened(r);
-	assert_int_equal(events_of(r, VUSER_EVENT_UNKNOWN), 1);
-	assert_string_equal(r->events[0].error.text,
+	assert_int_equal(r->events.of[VUSER_EVENT_UNKNOWN], 1);
+	assert_string_equal(r->events.first.error.text,
 			    "capabilities not known here: colour, migration.speed, x");
 	end(r);
 }
@@ -449,7 +240,7 @@ static void refused_capabilities_are_named_with_value_and_offset(void **state)
 		assert_refused(r, VUSER_E_PROTOCOL, CAPS_AT + rows[i].at, rows[i].field);
 		assert_non_null(strstr(r->e.text, rows[i].field));
 		assert_non_null(strstr(r->e.text, rows[i].value));
-		assert_int_equal(events_of(r, VUSER_EVENT_REFUSED), 1);
+		assert_int_equal(r->events.of[VUSER_EVENT_REFUSED], 1);
 		end(r);
 	}
 }
@@ -482,7 +273,7 @@ static void versions_that_were_not_proposed_are_refused(void **state)
 
 		assert_refused(r, VUSER_E_PROTOCOL, bad[i][0] ? 16 : 18,
 			       bad[i][0] ? "major" : "minor");
-		assert_int_equal(events_of(r, VUSER_EVENT_REFUSED), 1);
+		assert_int_equal(r->events.of[VUSER_EVENT_REFUSED], 1);
 		end(r);
 	}
 }
@@ -504,11 +295,11 @@ static void every_version_up_to_the_proposed_is_taken(void **state)
 /* arg is the payload's length; of a good one only so much is sent. */
 static void say_short(struct peer *p)
 {
-	uint8_t payload[4] = { 0 }, msg[32];
+	uint8_t payload[4] = { 0 };
 	size_t len = *(const size_t *)p->arg;
 
 	take(p, VUSER_CMD_VERSION);
-	put_with(p, msg, reply_to(p, msg, REPLY, 0, payload, len), -1);
+	answer_with(p, REPLY, 0, "", NULL, payload, len, NULL, 0);
 }
 
 static void a_reply_without_its_numbers_is_refused(void **state)
@@ -531,13 +322,11 @@ struct error_reply {
 static void say_error(struct peer *p)
 {
 	const struct error_reply *what = p->arg;
-	uint8_t msg[64], payload[16] = { 0 };
+	uint8_t payload[16] = { 0 };
 
 	take(p, VUSER_CMD_VERSION);
-	put_with(p, msg,
-		 reply_to(p, msg, REPLY | VUSER_FLAG_ERROR, what->err, payload,
-			  what->payload),
-		 -1);
+	answer_with(p, REPLY | VUSER_FLAG_ERROR, what->err, "", NULL, payload,
+		    what->payload, NULL, 0);
 }
 
 static void an_error_reply_is_the_servers_word(void **state)
@@ -556,16 +345,21 @@ static void an_error_reply_is_the_servers_word(void **state)
 	}
 }
 
+/* A good reply, but only the first len bytes of it. */
+static void answer_in_part(struct peer *p, const char *form, const uint64_t *v,
+			   size_t len)
+{
+	uint8_t msg[64];
+
+	take(p, VUSER_CMD_VERSION);
+	(void)pack_message(msg, answer_head(p, REPLY, 0), form, v);
+	put_bytes(p, msg, len);
+}
+
 /* arg is how many bytes of a good reply are sent before the end. */
 static void say_part(struct peer *p)
 {
-	uint8_t payload[ROOM], msg[VUSER_HEADER_SIZE + ROOM];
-	size_t cut = *(const size_t *)p->arg;
-
-	take(p, VUSER_CMD_VERSION);
-	(void)reply_to(p, msg, REPLY, 0, payload, version_of(payload, 0, 2, "{}"));
-	if (cut)
-		put_with(p, msg, cut, -1);
+	answer_in_part(p, "22111", VALUES(0, 2, '{', '}', 0), *(const size_t *)p->arg);
 	shutdown(p->fd, SHUT_RDWR);
 }
 
@@ -576,7 +370,7 @@ static void a_server_may_leave_at_any_byte(void **state)
 		struct rig *r = begin(say_part, &cut);
 
 		assert_refused(r, VUSER_E_CLOSED, VUSER_NO_OFFSET, "");
-		assert_int_equal(events_of(r, VUSER_EVENT_LOST), 1);
+		assert_int_equal(r->events.of[VUSER_EVENT_LOST], 1);
 		end(r);
 	}
 }
@@ -600,11 +394,10 @@ static void a_server_may_leave_without_a_word(void **state)
 
 static void say_nothing(struct peer *p)
 {
-	uint8_t msg[64], payload[4] = { 0 };
-
-	take(p, VUSER_CMD_VERSION);
 	if (p->arg)
-		put_with(p, msg, reply_to(p, msg, REPLY, 0, payload, 4) - 1, -1);
+		answer_in_part(p, "22", VALUES(0, 0), VUSER_HEADER_SIZE + 3);
+	else
+		take(p, VUSER_CMD_VERSION);
 }
 
 static void silence_ends_with_the_timeout(void **state)
@@ -614,7 +407,7 @@ static void silence_ends_with_the_timeout(void **state)
 	(void)state;
 	o.timeout = 40000000;
 	for (unsigned part = 0; part < 2; part++) {
-		struct rig *r = begin_with(say_nothing, part ? "a part" : NULL, o);
+		struct rig *r = begin_ungreeted(say_nothing, part ? "a part" : NULL, o);
 
 		assert_refused(r, VUSER_E_TIMEOUT, VUSER_NO_OFFSET, "");
 		assert_int_equal(r->e.err, ETIMEDOUT);
@@ -650,7 +443,7 @@ static void the_twin_socket_comes_as_a_descriptor_if_it_was_offered(void **state
 	(void)state;
 	o.caps.present |= VUSER_CAP_TWIN_SUPPORTED;
 	o.caps.twin_supported = true;
-	r = begin_with(say_with_fd, TWIN, o);
+	r = begin_ungreeted(say_with_fd, TWIN, o);
 	assert_opened(r);
 	assert_true(vuser_client_theirs(r->client)->twin_supported);
 	end(r);
@@ -662,7 +455,7 @@ static void the_twin_socket_comes_as_a_descriptor_if_it_was_offered(void **state
 static void say_bytes(struct peer *p)
 {
 	take(p, VUSER_CMD_VERSION);
-	put_with(p, p->arg, VUSER_HEADER_SIZE, -1);
+	put_bytes(p, p->arg, VUSER_HEADER_SIZE);
 }
 
 static void garbage_is_refused_where_it_is_no_header(void **state)
@@ -688,18 +481,16 @@ static void garbage_is_refused_where_it_is_no_header(void **state)
 		struct rig *r = begin(say_bytes, rows[i].bytes);
 
 		assert_refused(r, VUSER_E_PROTOCOL, rows[i].offset, rows[i].field);
-		assert_int_equal(events_of(r, VUSER_EVENT_LOST), 1);
+		assert_int_equal(r->events.of[VUSER_EVENT_LOST], 1);
 		end(r);
 	}
 }
 
 static void say_other_command(struct peer *p)
 {
-	uint8_t msg[64], payload[4] = { 0 };
-
 	take(p, VUSER_CMD_VERSION);
 	p->h.command = VUSER_CMD_DEVICE_RESET;
-	put_with(p, msg, reply_to(p, msg, REPLY, 0, payload, 4), -1);
+	answer(p, "4", VALUES(0));
 }
 
 static void a_reply_to_another_command_is_refused(void **state)
@@ -713,13 +504,11 @@ static void a_reply_to_another_command_is_refused(void **state)
 
 static void say_stray_first(struct peer *p)
 {
-	uint8_t msg[64], payload[4] = { 0 };
-
 	take(p, VUSER_CMD_VERSION);
 	p->h.id = (uint16_t)(p->h.id + 1);
-	put_with(p, msg, reply_to(p, msg, REPLY, 0, payload, 4), -1);
+	answer(p, "4", VALUES(0));
 	p->h.id = (uint16_t)(p->h.id - 1);
-	put_with(p, msg, reply_to(p, msg, REPLY, 0, payload, 4), -1);
+	answer(p, "4", VALUES(0));
 }
 
 static void a_reply_with_another_id_is_told_and_the_right_one_awaited(void **state)
@@ -728,28 +517,24 @@ static void a_reply_with_another_id_is_told_and_the_right_one_awaited(void **sta
 
 	(void)state;
 	assert_opened(r);
-	assert_int_equal(events_of(r, VUSER_EVENT_UNEXPECTED), 1);
+	assert_int_equal(r->events.of[VUSER_EVENT_UNEXPECTED], 1);
 	end(r);
 }
 
 /* A server that asks for memory before it has answered. */
 static void ask_first(struct peer *p)
 {
-	uint8_t msg[64], payload[16] = { 0 };
-	struct vuser_header version;
+	struct vuser_header version, ask = { .id = 77, .command = VUSER_CMD_DMA_READ };
 
 	take(p, VUSER_CMD_VERSION);
 	version = p->h;
-	p->h = (struct vuser_header){ .id = 77, .command = VUSER_CMD_DMA_READ };
-	put_uint(payload + 8, 8, 4);
-	put_with(p, msg, reply_to(p, msg, VUSER_TYPE_COMMAND, 0, payload, 16), -1);
+	put(p, ask, "88", VALUES(0, 4), NULL, 0, NULL, 0);
 	take(p, VUSER_CMD_DMA_READ);
 	if (p->h.id != 77 || p->h.flags != (REPLY | VUSER_FLAG_ERROR) ||
 	    p->h.error != EFAULT || p->len)
 		go_wrong(p, "the request was not answered EFAULT");
 	p->h = version;
-	memset(payload, 0, sizeof(payload));
-	put_with(p, msg, reply_to(p, msg, REPLY, 0, payload, 4), -1);
+	answer(p, "4", VALUES(0));
 }
 
 static void requests_before_the_reply_are_answered(void **state)
@@ -758,7 +543,7 @@ static void requests_before_the_reply_are_answered(void **state)
 
 	(void)state;
 	assert_opened(r);
-	assert_int_equal(events_of(r, VUSER_EVENT_REQUEST), 1);
+	assert_int_equal(r->events.of[VUSER_EVENT_REQUEST], 1);
 	end(r);
 }
 
@@ -766,18 +551,13 @@ static void requests_before_the_reply_are_answered(void **state)
 static void say_large(struct peer *p)
 {
 	size_t size = *(const size_t *)p->arg;
-	uint8_t *msg = calloc(1, size);
-	ssize_t n;
+	uint8_t *msg = malloc(size);
 
 	take(p, VUSER_CMD_VERSION);
 	memset(msg, ' ', size);
-	(void)reply_to(p, msg, REPLY, 0, "\0\0\0\0", 4);
+	(void)pack_message(msg, answer_head(p, REPLY, 0), "22", VALUES(0, 0));
 	put_uint(msg + 4, 4, size);
-	for (size_t sent = 0; sent < size; sent += (size_t)n) {
-		n = send(p->fd, msg + sent, size - sent, MSG_NOSIGNAL);
-		if (n <= 0)
-			break; /* it left */
-	}
+	(void)send_bytes(p->fd, msg, size, NULL, 0); /* it may leave meanwhile */
 	free(msg);
 }
 
@@ -792,7 +572,7 @@ static void oversized_replies_are_refused(void **state)
 		struct rig *r = begin(say_large, &sizes[i]);
 
 		assert_refused(r, VUSER_E_PROTOCOL, 4, "size");
-		assert_int_equal(events_of(r, VUSER_EVENT_REFUSED), 1);
+		assert_int_equal(r->events.of[VUSER_EVENT_REFUSED], 1);
 		end(r);
 	}
 }
@@ -846,7 +626,7 @@ static void options_that_cannot_be_written_are_refused(void **state)
 	o.caps.present = ~0u;
 	o.caps.twin_fd_index = UINT64_MAX;
 	o.caps.pgsizes = o.caps.max_dma_maps = o.caps.max_data_xfer_size = UINT64_MAX;
-	r = begin_with(say_least, NULL, o); /* as long as it gets: it still fits */
+	r = begin_ungreeted(say_least, NULL, o); /* as long as it gets: it still fits */
 	assert_opened(r);
 	end(r);
 }
@@ -870,7 +650,7 @@ static void requests_that_were_given_up_are_not_outstanding(void **state)
 
 	(void)state;
 	o.timeout = 20000000;
-	r = begin_with(greet_and_wait, NULL, o);
+	r = begin_ungreeted(greet_and_wait, NULL, o);
 	assert_opened(r);
 	assert_int_equal(vuser_reset(r->client, &r->e), VUSER_E_TIMEOUT);
 	vuser_header_encode(&h, msg);

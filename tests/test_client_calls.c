@@ -1,118 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of lib/client_device.c and client_region.c: calls to honest and lying servers. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#define ROOM   (4u << 20) /* for a payload */
+#define USAGE  VUSER_E_USAGE
+#define REMOTE VUSER_E_REMOTE
 
-#include "cursor.h"
-#include "vuser.h"
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define EVENTS	      64
-#define ROOM	      (4u << 20) /* for a payload */
-#define REPLY	      VUSER_TYPE_REPLY
-#define USAGE	      VUSER_E_USAGE
-#define REMOTE	      VUSER_E_REMOTE
-#define VALUES(...)   ((const uint64_t[]){ __VA_ARGS__ })
-
-/* ---- A server that follows a script ------------------------------------------- */
-
-/*
- * The script runs in a thread, after the handshake; once something went wrong in it the
- * rest of it does nothing. Afterwards what the client still sends is counted.
- */
-struct peer {
-	void (*script)(struct peer *p);
-	const char *json; /* of the handshake */
-	const void *arg;
-	int fd;
-	pthread_t thread;
-	const char *wrong;
-	unsigned surplus;      /* messages the script did not ask for */
-	struct vuser_header h; /* of the last message taken */
-	unsigned nfds;	       /* that came with it */
-	size_t len;
-	uint8_t payload[ROOM];
-};
-
-static void go_wrong(struct peer *p, const char *what)
-{
-	if (!p->wrong)
-		p->wrong = what;
-}
-
-/* Bytes of one message, with the descriptors that come with them, which are closed. */
-static bool get_bytes(struct peer *p, void *buf, size_t len)
-{
-	char control[CMSG_SPACE(64 * sizeof(int))] __attribute__((aligned(8)));
-
-	for (size_t got = 0; got < len;) {
-		struct iovec iov = { .iov_base = (uint8_t *)buf + got,
-				     .iov_len = len - got };
-		struct msghdr msg = { .msg_iov = &iov,
-				      .msg_iovlen = 1,
-				      .msg_control = control,
-				      .msg_controllen = sizeof(control) };
-		ssize_t n = recvmsg(p->fd, &msg, 0);
-
-		if (n <= 0)
-			return false;
-		got += (size_t)n;
-		for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c;
-		     c = CMSG_NXTHDR(&msg, c)) {
-			size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-			int fds[64];
-
-			memcpy(fds, CMSG_DATA(c), count * sizeof(int));
-			for (size_t i = 0; i < count; i++)
-				close(fds[i]);
-			p->nfds += (unsigned)count;
-		}
-	}
-	return true;
-}
-
-static bool get_message(struct peer *p)
-{
-	uint8_t head[VUSER_HEADER_SIZE];
-
-	p->nfds = 0;
-	if (!get_bytes(p, head, sizeof(head)))
-		return false;
-	(void)vuser_header_decode(head, sizeof(head), &p->h, NULL);
-	p->len = p->h.size - VUSER_HEADER_SIZE;
-	return p->len <= ROOM && get_bytes(p, p->payload, p->len);
-}
-
-/* Integers of as many bytes as form's digits say. */
-static size_t pack(uint8_t *out, const char *form, const uint64_t *v)
-{
-	size_t n = 0;
-
-	for (; *form; n += (size_t)(*form++ - '0'))
-		put_uint(out + n, (size_t)(*form - '0'), *v++);
-	return n;
-}
-
-static void take(struct peer *p, unsigned command)
-{
-	if (p->wrong)
-		return;
-	if (!get_message(p))
-		go_wrong(p, "nothing came");
-	else if (p->h.command != command)
-		go_wrong(p, "another command came");
-}
+#include "scripted_server.h"
 
 /* The last message must have had this payload, data behind it not looked at. */
 static void expect(struct peer *p, const char *form, const uint64_t *v)
@@ -124,141 +19,21 @@ static void expect(struct peer *p, const char *form, const uint64_t *v)
 		go_wrong(p, "the command says something else");
 }
 
-static void put_all(struct peer *p, const void *bytes, size_t len, const int *fds,
-		    size_t nfds)
-{
-	char control[CMSG_SPACE(32 * sizeof(int))] __attribute__((aligned(8))) = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	if (nfds) {
-		msg.msg_control = control;
-		msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		*CMSG_FIRSTHDR(&msg) =
-			(struct cmsghdr){ .cmsg_len = CMSG_LEN(nfds * sizeof(int)),
-					  .cmsg_level = SOL_SOCKET,
-					  .cmsg_type = SCM_RIGHTS };
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), fds, nfds * sizeof(int));
-	}
-	while (!p->wrong && iov.iov_len) {
-		ssize_t n = sendmsg(p->fd, &msg, MSG_NOSIGNAL);
-
-		if (n <= 0) {
-			go_wrong(p, "the client takes no more");
-			return;
-		}
-		iov.iov_base = (uint8_t *)iov.iov_base + n;
-		iov.iov_len -= (size_t)n;
-		msg.msg_control = NULL;
-		msg.msg_controllen = 0;
-	}
-}
-
-/* Answers the last message; data follows what form says. */
-static void answer_with(struct peer *p, uint32_t flags, uint32_t err, const char *form,
-			const uint64_t *v, const void *data, size_t len, const int *fds,
-			size_t nfds)
-{
-	uint8_t *msg = malloc(VUSER_HEADER_SIZE + 64 + len);
-	size_t n = VUSER_HEADER_SIZE + pack(msg + VUSER_HEADER_SIZE, form, v);
-	struct vuser_header h = { .id = p->h.id,
-				  .command = p->h.command,
-				  .size = (uint32_t)(n + len),
-				  .flags = flags,
-				  .error = err };
-
-	if (len)
-		memcpy(msg + n, data, len);
-	vuser_header_encode(&h, msg);
-	put_all(p, msg, n + len, fds, nfds);
-	free(msg);
-}
-
-static void answer(struct peer *p, const char *form, const uint64_t *v)
-{
-	answer_with(p, REPLY, 0, form, v, NULL, 0, NULL, 0);
-}
-
-static void answer_error(struct peer *p, uint32_t err)
-{
-	answer_with(p, REPLY | VUSER_FLAG_ERROR, err, "", NULL, NULL, 0, NULL, 0);
-}
-
-static void *play(void *arg)
-{
-	struct peer *p = arg;
-
-	take(p, VUSER_CMD_VERSION);
-	answer_with(p, REPLY, 0, "22", VALUES(0, 1), p->json,
-		    p->json ? strlen(p->json) + 1 : 0, NULL, 0);
-	p->script(p);
-	while (!p->wrong && get_message(p))
-		p->surplus++;
-	close(p->fd);
-	return NULL;
-}
-
-/* ---- A client connected to it ------------------------------------------------- */
-
-struct rig {
-	struct peer peer;
-	struct vuser_client *client;
-	struct vuser_error e;
-	unsigned events[VUSER_EVENT_LOST + 1];
-};
-
-static void note_event(void *arg, const struct vuser_event *ev)
-{
-	struct rig *r = arg;
-
-	r->events[ev->kind]++;
-}
-
-static struct rig *begin_with(void (*script)(struct peer *p), const char *json,
+static struct rig *begin_told(void (*script)(struct peer *p), const char *json,
 			      const void *arg)
 {
-	struct timeval patience = { .tv_sec = 30 };
-	struct rig *r = calloc(1, sizeof(*r));
-	struct vuser_options o;
-	int pair[2];
-
-	assert_non_null(r);
-	vuser_options_default(&o);
-	o.timeout = 30000000000;
-	o.event = note_event;
-	o.arg = r;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	r->peer.script = script;
-	r->peer.json = json;
-	r->peer.arg = arg;
-	r->peer.fd = pair[1];
-	assert_int_equal(pthread_create(&r->peer.thread, NULL, play, &r->peer), 0);
-	assert_int_equal(vuser_client_attach(pair[0], &o, &r->client, &r->e), 0);
-	return r;
+	return begin_with(script, json, arg, patient_options());
 }
 
 static struct rig *begin(void (*script)(struct peer *p))
 {
-	return begin_with(script, NULL, NULL);
+	return begin_told(script, NULL, NULL);
 }
 
 static void end(struct rig *r)
 {
 	assert_int_equal(vuser_client_lost(r->client, NULL), 0);
-	assert_int_equal(vuser_client_close(r->client), 0);
-	pthread_join(r->peer.thread, NULL);
-	if (r->peer.wrong)
-		fail_msg("in the script: %s", r->peer.wrong);
-	assert_int_equal(r->peer.surplus, 0);
-	free(r);
-}
-
-static void assert_failed(const struct rig *r, int result, int code, int err)
-{
-	assert_int_equal(result, code);
-	assert_int_equal(r->e.code, code);
-	assert_int_equal(r->e.err, err);
+	end_with(r, 0);
 }
 
 static void assert_lie(const struct rig *r, int result, size_t offset, const char *field)
@@ -266,18 +41,6 @@ static void assert_lie(const struct rig *r, int result, size_t offset, const cha
 	assert_failed(r, result, VUSER_E_PROTOCOL, 0);
 	assert_int_equal(r->e.offset, offset);
 	assert_string_equal(r->e.field, field);
-}
-
-static unsigned open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 /* A number of descriptors to send; closed by close_all(). */
@@ -350,14 +113,14 @@ static void absurd_or_broken_device_info_is_refused(void **state)
 		{ "44441", { 17, 3, 9, 5, 0 }, 32, "size" },
 	};
 	struct rows all = { VUSER_CMD_DEVICE_GET_INFO, rows, ARRAY_SIZE(rows) };
-	struct rig *r = begin_with(answer_rows, NULL, &all);
+	struct rig *r = begin_told(answer_rows, NULL, &all);
 	struct vuser_device_info info;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		assert_lie(r, vuser_get_info(r->client, &info, &r->e), rows[i].offset,
 			   rows[i].field);
-	assert_int_equal(r->events[VUSER_EVENT_REFUSED], ARRAY_SIZE(rows));
+	assert_int_equal(r->events.of[VUSER_EVENT_REFUSED], ARRAY_SIZE(rows));
 	end(r);
 }
 
@@ -380,7 +143,7 @@ static void irq_info_must_be_about_the_index_asked_for(void **state)
 	assert_int_equal(info.flags, 9);
 	assert_int_equal(info.count, 2048);
 	assert_lie(r, vuser_get_irq(r->client, 2, &info, &r->e), 24, "index");
-	assert_int_equal(r->events[VUSER_EVENT_REFUSED], 1);
+	assert_int_equal(r->events.of[VUSER_EVENT_REFUSED], 1);
 	end(r);
 }
 
@@ -543,7 +306,7 @@ static void lies_of_the_second_step_are_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct rig *r = begin_with(say_lying_region, NULL, &rows[i]);
+		struct rig *r = begin_told(say_lying_region, NULL, &rows[i]);
 		struct vuser_region *region;
 
 		assert_lie(r, vuser_get_region(r->client, 0, &region, &r->e),
@@ -603,7 +366,7 @@ static void a_lying_chain_is_told_beside_the_region(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
-		struct rig *r = begin_with(say_chain, NULL, lies[i]);
+		struct rig *r = begin_told(say_chain, NULL, lies[i]);
 
 		assert_int_equal(vuser_get_region(r->client, 0, &region, &r->e), 0);
 		assert_int_equal(region->info.size, 0x4000);
@@ -702,14 +465,14 @@ static void read_replies_that_are_not_what_was_asked_for_are_refused(void **stat
 		{ "", { 0 }, 16, "offset" },
 	};
 	struct rows all = { VUSER_CMD_REGION_READ, rows, ARRAY_SIZE(rows) };
-	struct rig *r = begin_with(lie_about_data, NULL, &all);
+	struct rig *r = begin_told(lie_about_data, NULL, &all);
 	uint64_t value;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		assert_lie(r, vuser_read(r->client, 2, 16, &value, 8, &r->e),
 			   rows[i].offset, rows[i].field);
-	assert_int_equal(r->events[VUSER_EVENT_REFUSED], ARRAY_SIZE(rows));
+	assert_int_equal(r->events.of[VUSER_EVENT_REFUSED], ARRAY_SIZE(rows));
 	end(r);
 }
 
@@ -724,7 +487,7 @@ static void write_replies_that_are_not_what_was_asked_for_are_refused(void **sta
 		{ "84", { 16, 2 }, 28, "count" },
 	};
 	struct rows all = { VUSER_CMD_REGION_WRITE, rows, ARRAY_SIZE(rows) };
-	struct rig *r = begin_with(lie_about_data, NULL, &all);
+	struct rig *r = begin_told(lie_about_data, NULL, &all);
 	uint64_t value = 0;
 
 	(void)state;
@@ -759,7 +522,7 @@ static void what_cannot_be_is_not_sent(void **state)
 		{ 100, 0, 1, ERANGE },
 		{ UINT32_MAX, 0, 1, ERANGE },
 	};
-	struct rig *r = begin_with(describe_only, SMALL_TRANSFERS, NULL);
+	struct rig *r = begin_told(describe_only, SMALL_TRANSFERS, NULL);
 	struct vuser_exchange *x = NULL;
 	uint8_t buf[64] = { 0 };
 
@@ -806,7 +569,7 @@ static void say_what_lax_asks(struct peer *p)
 
 static void lax_sends_it_all_the_same(void **state)
 {
-	struct rig *r = begin_with(say_what_lax_asks, SMALL_TRANSFERS, NULL);
+	struct rig *r = begin_told(say_what_lax_asks, SMALL_TRANSFERS, NULL);
 	uint8_t *buf = calloc(1, LARGE);
 
 	(void)state;
@@ -848,7 +611,7 @@ static void posted_writes_are_not_waited_for_unless_posting_is_off(void **state)
 		assert_int_equal(vuser_write(r->client, 2, i * 8, &i, 8, true, &r->e), 0);
 	vuser_client_set_posting(r->client, false, true);
 	assert_int_equal(vuser_write(r->client, 2, 0, "12345678", 8, true, &r->e), 0);
-	assert_int_equal(r->events[VUSER_EVENT_POSTED], 1);
+	assert_int_equal(r->events.of[VUSER_EVENT_POSTED], 1);
 	end(r);
 }
 
@@ -883,7 +646,7 @@ static void take_gathered(struct peer *p)
 
 static void gathered_writes_say_the_same(void **state)
 {
-	struct rig *r = begin_with(take_gathered,
+	struct rig *r = begin_told(take_gathered,
 				   "{\"capabilities\":{\"write_multiple\":true}}", NULL);
 	struct vuser_region *region;
 
@@ -932,7 +695,7 @@ static const struct vuser_multi_entry entries[] = {
 
 static void many_writes_at_once_say_how_many_were_done(void **state)
 {
-	struct rig *r = begin_with(say_multi, MULTI, NULL);
+	struct rig *r = begin_told(say_multi, MULTI, NULL);
 	uint64_t done = 9;
 
 	(void)state;
@@ -958,7 +721,7 @@ static void many_writes_need_agreement_and_sense(void **state)
 {
 	struct vuser_multi_entry bad = { .region = 2, .count = 9 };
 	struct vuser_multi_entry *many = calloc(201, sizeof(*many));
-	struct rig *r = begin_with(describe_only, MULTI, NULL);
+	struct rig *r = begin_told(describe_only, MULTI, NULL);
 	uint64_t done;
 
 	(void)state;
@@ -1197,7 +960,7 @@ static void a_raw_message_without_reply_times_out(void **state)
 		vuser_raw(r->client, msg, 16, NULL, 0, 30000000000, &reply, &r->e), 0);
 	assert_int_equal(reply.header.id, 9);
 	free(reply.bytes);
-	assert_int_equal(r->events[VUSER_EVENT_LATE], 1);
+	assert_int_equal(r->events.of[VUSER_EVENT_LATE], 1);
 	end(r);
 }
 

@@ -1,125 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of lib/client_dma.c and iova.c: a client's windows, and a server's use of them.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#define PAGE	 4096u
+#define RW	 (VUSER_DMA_READABLE | VUSER_DMA_WRITABLE)
+#define READABLE VUSER_DMA_READABLE
+#define WRITABLE VUSER_DMA_WRITABLE
+#define MEMFD	 VUSER_BACK_MEMFD
+#define NONE	 VUSER_BACK_NONE
+#define USAGE	 VUSER_E_USAGE
+#define REMOTE	 VUSER_E_REMOTE
+#define ERROR	 (VUSER_TYPE_REPLY | VUSER_FLAG_ERROR)
+#define ROOM	 (3u << 20) /* for a payload */
 
-#include "cursor.h"
-#include "vuser.h"
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define PAGE	      4096u
-#define RW	      (VUSER_DMA_READABLE | VUSER_DMA_WRITABLE)
-#define READABLE      VUSER_DMA_READABLE
-#define WRITABLE      VUSER_DMA_WRITABLE
-#define MEMFD	      VUSER_BACK_MEMFD
-#define NONE	      VUSER_BACK_NONE
-#define REPLY	      VUSER_TYPE_REPLY
-#define USAGE	      VUSER_E_USAGE
-#define REMOTE	      VUSER_E_REMOTE
-#define ERROR	      (VUSER_TYPE_REPLY | VUSER_FLAG_ERROR)
-#define ROOM	      (3u << 20) /* for a payload */
-#define VALUES(...)   ((const uint64_t[]){ __VA_ARGS__ })
-
-/* ---- A server that follows a script ------------------------------------------- */
-
-/*
- * The script runs in a thread, after the handshake; once something went wrong in it the
- * rest of it does nothing. Afterwards what the client still sends is counted.
- */
-struct peer {
-	void (*script)(struct peer *p);
-	const char *json; /* of the handshake */
-	const void *arg;
-	int fd;
-	pthread_t thread;
-	const char *wrong;
-	unsigned surplus;      /* messages the script did not ask for */
-	struct vuser_header h; /* of the last message taken */
-	int passed;	       /* the descriptor that came with it, -1 if none did */
-	size_t len;
-	uint8_t payload[ROOM];
-};
-
-static void go_wrong(struct peer *p, const char *what)
-{
-	if (!p->wrong)
-		p->wrong = what;
-}
-
-static bool get_bytes(struct peer *p, void *buf, size_t len)
-{
-	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
-
-	for (size_t got = 0; got < len;) {
-		struct iovec iov = { .iov_base = (uint8_t *)buf + got,
-				     .iov_len = len - got };
-		struct msghdr msg = { .msg_iov = &iov,
-				      .msg_iovlen = 1,
-				      .msg_control = control,
-				      .msg_controllen = sizeof(control) };
-		ssize_t n = recvmsg(p->fd, &msg, 0);
-
-		if (n <= 0)
-			return false;
-		got += (size_t)n;
-		if (CMSG_FIRSTHDR(&msg))
-			memcpy(&p->passed, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(int));
-	}
-	return true;
-}
-
-static void drop_passed(struct peer *p)
-{
-	if (p->passed >= 0)
-		close(p->passed);
-	p->passed = -1;
-}
-
-static bool get_message(struct peer *p)
-{
-	uint8_t head[VUSER_HEADER_SIZE];
-
-	drop_passed(p);
-	if (!get_bytes(p, head, sizeof(head)))
-		return false;
-	(void)vuser_header_decode(head, sizeof(head), &p->h, NULL);
-	p->len = p->h.size - VUSER_HEADER_SIZE;
-	return p->len <= ROOM && get_bytes(p, p->payload, p->len);
-}
-
-static void take(struct peer *p, unsigned command)
-{
-	if (p->wrong)
-		return;
-	if (!get_message(p))
-		go_wrong(p, "nothing came");
-	else if (p->h.command != command)
-		go_wrong(p, "another command came");
-}
-
-/* Integers of as many bytes as form's digits say. */
-static size_t pack(uint8_t *out, const char *form, const uint64_t *v)
-{
-	size_t n = 0;
-
-	for (; *form; n += (size_t)(*form++ - '0'))
-		put_uint(out + n, (size_t)(*form - '0'), *v++);
-	return n;
-}
+#include "scripted_server.h"
 
 static void expect(struct peer *p, const char *form, const uint64_t *v)
 {
@@ -128,61 +25,6 @@ static void expect(struct peer *p, const char *form, const uint64_t *v)
 
 	if (p->len != len || memcmp(p->payload, payload, len) != 0)
 		go_wrong(p, "the message says something else");
-}
-
-/* Integers as form says, then len bytes of data; passed is a descriptor or -1. */
-static void put(struct peer *p, struct vuser_header h, const char *form,
-		const uint64_t *v, const void *data, size_t len, int passed)
-{
-	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = { 0 };
-	uint8_t *bytes = malloc(VUSER_HEADER_SIZE + 64 + len);
-	struct iovec iov = { .iov_base = bytes };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t n = 0;
-
-	if (passed >= 0) {
-		msg.msg_control = control;
-		msg.msg_controllen = sizeof(control);
-		*CMSG_FIRSTHDR(&msg) =
-			(struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
-					  .cmsg_level = SOL_SOCKET,
-					  .cmsg_type = SCM_RIGHTS };
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), &passed, sizeof(int));
-	}
-	iov.iov_len = VUSER_HEADER_SIZE + pack(bytes + VUSER_HEADER_SIZE, form, v);
-	if (len)
-		memcpy(bytes + iov.iov_len, data, len);
-	iov.iov_len += len;
-	h.size = (uint32_t)iov.iov_len;
-	vuser_header_encode(&h, bytes);
-	while (!p->wrong && iov.iov_len && (n = sendmsg(p->fd, &msg, MSG_NOSIGNAL)) > 0) {
-		iov.iov_base = (uint8_t *)iov.iov_base + n;
-		iov.iov_len -= (size_t)n;
-		msg.msg_control = NULL;
-		msg.msg_controllen = 0;
-	}
-	if (n < 0)
-		go_wrong(p, "the client takes no more");
-	free(bytes);
-}
-
-/* Answers the last message. */
-static void answer(struct peer *p, const char *form, const uint64_t *v)
-{
-	struct vuser_header h = { .id = p->h.id,
-				  .command = p->h.command,
-				  .flags = REPLY };
-
-	put(p, h, form, v, NULL, 0, -1);
-}
-
-static void answer_error(struct peer *p, uint32_t err)
-{
-	struct vuser_header h = {
-		.id = p->h.id, .command = p->h.command, .flags = ERROR, .error = err
-	};
-
-	put(p, h, "", NULL, NULL, 0, -1);
 }
 
 #define MAP   "44888" /* argsz, flags, offset, address, size */
@@ -197,95 +39,14 @@ static void take_map(struct peer *p, uint64_t flags, uint64_t offset, uint64_t i
 		go_wrong(p, with_fd ? "no descriptor came" : "a descriptor came");
 }
 
-static void *play(void *arg)
-{
-	struct peer *p = arg;
-
-	take(p, VUSER_CMD_VERSION);
-	put(p,
-	    (struct vuser_header){
-		    .command = VUSER_CMD_VERSION, .flags = REPLY, .id = p->h.id },
-	    "22", VALUES(0, 1), p->json, p->json ? strlen(p->json) + 1 : 0, -1);
-	p->script(p);
-	while (!p->wrong && get_message(p))
-		p->surplus++;
-	drop_passed(p);
-	close(p->fd);
-	return NULL;
-}
-
-/* ---- A client connected to it ------------------------------------------------- */
-
-struct rig {
-	struct peer peer;
-	struct vuser_client *client;
-	struct vuser_error e;
-	unsigned events[VUSER_EVENT_LOST + 1];
-};
-
-static void note_event(void *arg, const struct vuser_event *ev)
-{
-	struct rig *r = arg;
-
-	r->events[ev->kind]++;
-}
-
-static struct vuser_options patient_options(void)
-{
-	struct vuser_options o;
-
-	vuser_options_default(&o);
-	o.timeout = 30000000000;
-	return o;
-}
-
-static struct rig *begin_with(void (*script)(struct peer *p), const char *json,
-			      const void *arg, struct vuser_options o)
-{
-	struct timeval patience = { .tv_sec = 30 };
-	struct rig *r = calloc(1, sizeof(*r));
-	int pair[2];
-
-	assert_non_null(r);
-	o.event = note_event;
-	o.arg = r;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	r->peer.script = script;
-	r->peer.json = json;
-	r->peer.arg = arg;
-	r->peer.fd = pair[1];
-	r->peer.passed = -1;
-	assert_int_equal(pthread_create(&r->peer.thread, NULL, play, &r->peer), 0);
-	assert_int_equal(vuser_client_attach(pair[0], &o, &r->client, &r->e), 0);
-	return r;
-}
-
 static struct rig *begin(void (*script)(struct peer *p))
 {
 	return begin_with(script, NULL, NULL, patient_options());
 }
 
-static void end_with(struct rig *r, unsigned outstanding)
-{
-	assert_int_equal(vuser_client_close(r->client), outstanding);
-	pthread_join(r->peer.thread, NULL);
-	if (r->peer.wrong)
-		fail_msg("in the script: %s", r->peer.wrong);
-	assert_int_equal(r->peer.surplus, 0);
-	free(r);
-}
-
 static void end(struct rig *r)
 {
 	end_with(r, 0);
-}
-
-static void assert_failed(const struct rig *r, int result, int code, int err)
-{
-	assert_int_equal(result, code);
-	assert_int_equal(r->e.code, code);
-	assert_int_equal(r->e.err, err);
 }
 
 static int map(struct rig *r, uint64_t iova, uint64_t size, enum vuser_backing backing)
@@ -336,18 +97,6 @@ static void assert_holds(struct rig *r, uint64_t iova, const char *text)
 
 	assert_int_equal(vuser_mem_read(r->client, iova, buf, strlen(text), &r->e), 0);
 	assert_string_equal(buf, text);
-}
-
-static unsigned open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 static int make_file(size_t size)
@@ -960,7 +709,7 @@ static void ask(struct peer *p, const struct request *q)
 	uint8_t payload[128];
 	size_t n;
 
-	put(p, h, q->form, q->v, q->data, len, -1);
+	put(p, h, q->form, q->v, q->data, len, NULL, 0);
 	if (q->silent)
 		return;
 	take(p, q->command);
@@ -1108,7 +857,7 @@ static void requests_are_answered_from_the_windows_or_refused(void **state)
 	assert_holds(r, 0x10020, "world!");
 	assert_holds(r, 0x12ffe, "wx");
 	assert_holds(r, 0x13000, "yz");
-	assert_int_equal(r->events[VUSER_EVENT_REQUEST], refusals());
+	assert_int_equal(r->events.of[VUSER_EVENT_REQUEST], refusals());
 	end(r);
 }
 
@@ -1163,12 +912,12 @@ static void ask_for_much(struct peer *p)
 		uint32_t flags = extra ? ERROR : REPLY;
 
 		for (unsigned wide = 0; wide < 2; wide++) {
-			put(p, store, wide ? DMA : DMA32, VALUES(0, n), data, n, -1);
+			put(p, store, wide ? DMA : DMA32, VALUES(0, n), data, n, NULL, 0);
 			take(p, STORE);
 			if (p->h.flags != flags || p->h.error != (extra ? EINVAL : 0))
 				go_wrong(p, "another answer came to a write");
 		}
-		put(p, fetch, DMA, VALUES(0, n), NULL, 0, -1);
+		put(p, fetch, DMA, VALUES(0, n), NULL, 0, NULL, 0);
 		take(p, FETCH);
 		if (p->h.flags != flags || p->len != (extra ? 0 : 16 + n) ||
 		    (!extra && p->payload[15 + n] != 'd'))
@@ -1185,7 +934,7 @@ static void the_largest_transfer_passes_and_no_larger_one(void **state)
 	(void)state;
 	assert_int_equal(map(r, 0, 2 * VUSER_DEFAULT_DATA_XFER, NONE), 0);
 	assert_int_equal(vuser_reset(r->client, &r->e), 0);
-	assert_int_equal(r->events[VUSER_EVENT_REQUEST], 3);
+	assert_int_equal(r->events.of[VUSER_EVENT_REQUEST], 3);
 	end(r);
 }
 
@@ -1196,7 +945,7 @@ static void ask_with_descriptor(struct peer *p)
 
 	take(p, VUSER_CMD_DEVICE_RESET);
 	reset = p->h;
-	put(p, h, DMA, VALUES(0, 0), NULL, 0, fd);
+	put(p, h, DMA, VALUES(0, 0), NULL, 0, &fd, 1);
 	close(fd);
 	take(p, FETCH);
 	if (p->h.flags != ERROR || p->h.error != EINVAL)
@@ -1227,7 +976,7 @@ static void shrink_and_ask(struct peer *p)
 	answer(p, "", NULL);
 	take(p, VUSER_CMD_DEVICE_RESET);
 	reset = p->h;
-	put(p, h, DMA, VALUES(0x1000, 8), NULL, 0, -1);
+	put(p, h, DMA, VALUES(0x1000, 8), NULL, 0, NULL, 0);
 	take(p, FETCH);
 	if (p->h.flags != ERROR || p->h.error != EFAULT)
 		go_wrong(p, "it was not EFAULT");
@@ -1254,7 +1003,7 @@ static void ask_when_idle(struct peer *p)
 	take(p, VUSER_CMD_DMA_MAP);
 	answer(p, "", NULL);
 	for (unsigned i = 0; i < 10; i++) {
-		put(p, h, DMA, VALUES(0x1000, 4), NULL, 0, -1);
+		put(p, h, DMA, VALUES(0x1000, 4), NULL, 0, NULL, 0);
 		take(p, FETCH);
 		expect(p, "8822", VALUES(0x1000, 4, 0, 0));
 	}

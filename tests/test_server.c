@@ -1,25 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of lib/server*.c: what a server answers to a raw client, well-behaved or not. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "raw_client.h"
 
-#include "cursor.h"
-#include "vuser.h"
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define EVENTS	      128
-#define ROOM	      8192 /* for a payload */
+#define ROOM 8192 /* for a payload */
 
 /* ---- The device --------------------------------------------------------------- */
 
@@ -108,17 +96,8 @@ struct rig {
 	pthread_t thread;
 	int result; /* of the run; valid once it ended */
 	int fd;	    /* the client's end */
-	struct vuser_event events[EVENTS];
-	size_t nevents;
+	struct events events;
 };
-
-static void note_event(void *arg, const struct vuser_event *ev)
-{
-	struct rig *r = arg;
-
-	if (r->nevents < EVENTS)
-		r->events[r->nevents++] = *ev;
-}
 
 static void *serve(void *arg)
 {
@@ -131,19 +110,14 @@ static void *serve(void *arg)
 static struct rig *begin_with(const struct vuser_device *desc,
 			      const struct vuser_server_options *options)
 {
-	struct timeval patience = { .tv_sec = 30 };
 	struct vuser_server_options o = *options;
 	struct rig *r = calloc(1, sizeof(*r));
-	int pair[2];
 
 	assert_non_null(r);
 	o.event = note_event;
-	o.arg = r;
+	o.arg = &r->events;
 	assert_int_equal(vuser_server_new(desc, &r->device, &o, &r->server, NULL), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(vuser_server_attach(r->server, pair[0], NULL), 0);
-	r->fd = pair[1];
-	setsockopt(r->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	r->fd = attach_client(r->server);
 	assert_int_equal(pthread_create(&r->thread, NULL, serve, r), 0);
 	return r;
 }
@@ -177,76 +151,20 @@ static void end(struct rig *r)
 
 static unsigned events_of(struct rig *r, enum vuser_event_kind kind)
 {
-	unsigned n = 0;
-
 	leave(r);
-	for (size_t i = 0; i < r->nevents; i++)
-		n += r->events[i].kind == kind;
-	return n;
+	return r->events.of[kind];
 }
 
 /* ---- Messages ----------------------------------------------------------------- */
 
-/*
- * Writes values as form says: '2', '4' and '8' are integers of that many bytes, 'z' is
- * that many zero bytes. Returns the bytes written.
- */
-static size_t pack(uint8_t *out, const char *form, const uint64_t *v)
-{
-	size_t n = 0;
-
-	for (; *form; form++, v++) {
-		if (*form == 'z') {
-			memset(out + n, 0, *v);
-			n += *v;
-		} else {
-			put_uint(out + n, (size_t)(*form - '0'), *v);
-			n += (size_t)(*form - '0');
-		}
-	}
-	return n;
-}
-
-#define VALUES(...) ((const uint64_t[]){ __VA_ARGS__ })
-
-static void put_bytes(int fd, const void *bytes, size_t len, const int *fds, size_t nfds)
-{
-	char control[CMSG_SPACE(64 * sizeof(int))] __attribute__((aligned(8))) = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t n;
-
-	if (nfds) {
-		msg.msg_control = control;
-		msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		*CMSG_FIRSTHDR(&msg) =
-			(struct cmsghdr){ .cmsg_len = CMSG_LEN(nfds * sizeof(int)),
-					  .cmsg_level = SOL_SOCKET,
-					  .cmsg_type = SCM_RIGHTS };
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), fds, nfds * sizeof(int));
-	}
-	while (iov.iov_len) {
-		n = sendmsg(fd, &msg, MSG_NOSIGNAL);
-		assert_true(n > 0);
-		iov.iov_base = (uint8_t *)iov.iov_base + n;
-		iov.iov_len -= (size_t)n;
-		msg.msg_control = NULL;
-		msg.msg_controllen = 0;
-	}
-}
-
-/* A header and room for what follows it: returns the size of the message in out. */
 static size_t message(uint8_t *out, uint16_t id, unsigned command, uint32_t flags,
 		      const char *form, const uint64_t *v)
 {
-	size_t len = VUSER_HEADER_SIZE + pack(out + VUSER_HEADER_SIZE, form, v);
 	struct vuser_header h = { .id = id,
 				  .command = (uint16_t)command,
-				  .size = (uint32_t)len,
 				  .flags = flags };
 
-	vuser_header_encode(&h, out);
-	return len;
+	return pack_message(out, h, form, v);
 }
 
 static void command(struct rig *r, uint16_t id, unsigned number, const char *form,
@@ -263,28 +181,9 @@ struct reply {
 	size_t len;
 };
 
-/* len bytes, or false at the end of the stream. */
-static bool get_bytes(int fd, void *buf, size_t len)
-{
-	ssize_t n = recv(fd, buf, len, MSG_WAITALL);
-
-	if (n < 0 && errno == ECONNRESET)
-		return false; /* it left with bytes of ours unread */
-	if (n < 0)
-		fail_msg("nothing came: %s", strerror(errno));
-	return (size_t)n == len;
-}
-
 static bool get_reply(struct rig *r, struct reply *m)
 {
-	uint8_t head[VUSER_HEADER_SIZE];
-
-	if (!get_bytes(r->fd, head, sizeof(head)))
-		return false;
-	assert_int_equal(vuser_header_decode(head, sizeof(head), &m->h, NULL), 0);
-	m->len = m->h.size - VUSER_HEADER_SIZE;
-	assert_true(m->len <= ROOM);
-	return !m->len || get_bytes(r->fd, m->payload, m->len);
+	return get_message(r->fd, &m->h, m->payload, ROOM, &m->len);
 }
 
 static void expect_reply(struct rig *r, struct reply *m, uint16_t id, unsigned number)
@@ -355,18 +254,6 @@ static void expect_in_step(struct rig *r)
 	command(r, 0xabcd, VUSER_CMD_DEVICE_GET_INFO, INFO_FORM, INFO_VALUES);
 	expect_reply(r, &m, 0xabcd, VUSER_CMD_DEVICE_GET_INFO);
 	assert_int_equal(m.len, 16);
-}
-
-static unsigned open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 /* ---- VERSION ------------------------------------------------------------------ */

@@ -1,31 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of lib/server*.c: DMA windows, and a device's access to the memory behind them.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "raw_client.h"
 
-#include "cursor.h"
-#include "vuser.h"
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define DATA	      (2u << 20)
-#define PAGE	      4096u
-#define RW	      (VUSER_DMA_READABLE | VUSER_DMA_WRITABLE)
-#define COMMAND	      VUSER_TYPE_COMMAND
-#define REPLY	      VUSER_TYPE_REPLY
+#define DATA	(2u << 20)
+#define PAGE	4096u
+#define RW	(VUSER_DMA_READABLE | VUSER_DMA_WRITABLE)
+#define COMMAND VUSER_TYPE_COMMAND
 
 /* ---- The device: a write to its port makes it read or write the client's memory  */
 
@@ -82,15 +70,8 @@ struct rig {
 	struct device device;
 	pthread_t thread;
 	int fd; /* the client's end */
-	unsigned events[VUSER_EVENT_LOST + 1];
+	struct events events;
 };
-
-static void note_event(void *arg, const struct vuser_event *ev)
-{
-	struct rig *r = arg;
-
-	r->events[ev->kind]++;
-}
 
 static void *serve(void *arg)
 {
@@ -99,57 +80,17 @@ static void *serve(void *arg)
 	return vuser_server_run(r->server, true, NULL) ? r : NULL;
 }
 
-static void put_bytes(int fd, const void *bytes, size_t len, int passed)
-{
-	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = { 0 };
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t n;
-
-	if (passed >= 0) {
-		msg.msg_control = control;
-		msg.msg_controllen = sizeof(control);
-		*CMSG_FIRSTHDR(&msg) =
-			(struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
-					  .cmsg_level = SOL_SOCKET,
-					  .cmsg_type = SCM_RIGHTS };
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), &passed, sizeof(int));
-	}
-	for (size_t sent = 0; sent < len; sent += (size_t)n) {
-		iov.iov_base = (uint8_t *)(uintptr_t)bytes + sent;
-		iov.iov_len = len - sent;
-		n = sendmsg(fd, &msg, MSG_NOSIGNAL);
-		assert_true(n > 0);
-		msg.msg_control = NULL;
-		msg.msg_controllen = 0;
-	}
-}
-
-/* Integers of as many bytes as form's digits say, then len bytes of data. */
+/* Integers as form says, then len bytes of data; passed is a descriptor or -1. */
 static void put_message(struct rig *r, uint16_t id, unsigned command, uint32_t flags,
 			int passed, const char *form, const uint64_t *v, const void *data,
 			size_t len)
 {
-	uint8_t *msg = malloc(VUSER_HEADER_SIZE + 64 + len);
-	size_t n = VUSER_HEADER_SIZE;
-	struct vuser_header h;
+	struct vuser_header h = { .id = id,
+				  .command = (uint16_t)command,
+				  .flags = flags };
 
-	assert_non_null(msg);
-	for (; *form; n += (size_t)(*form++ - '0'))
-		put_uint(msg + n, (size_t)(*form - '0'), *v++);
-	if (len)
-		memcpy(msg + n, data, len);
-	n += len;
-	h = (struct vuser_header){ .id = id,
-				   .command = (uint16_t)command,
-				   .size = (uint32_t)n,
-				   .flags = flags };
-	vuser_header_encode(&h, msg);
-	put_bytes(r->fd, msg, n, passed);
-	free(msg);
+	assert_true(send_message(r->fd, h, form, v, data, len, &passed, passed >= 0));
 }
-
-#define VALUES(...) ((const uint64_t[]){ __VA_ARGS__ })
 
 struct message {
 	struct vuser_header h;
@@ -159,25 +100,10 @@ struct message {
 
 static struct message got; /* the last one that came */
 
-static void get_bytes(int fd, void *buf, size_t len)
-{
-	ssize_t n = recv(fd, buf, len, MSG_WAITALL);
-
-	if (n < 0)
-		fail_msg("nothing came: %s", strerror(errno));
-	assert_int_equal(n, len);
-}
-
 static void expect(struct rig *r, unsigned command, uint32_t flags)
 {
-	uint8_t head[VUSER_HEADER_SIZE];
-
-	get_bytes(r->fd, head, sizeof(head));
-	assert_int_equal(vuser_header_decode(head, sizeof(head), &got.h, NULL), 0);
-	got.len = got.h.size - VUSER_HEADER_SIZE;
-	assert_true(got.len <= sizeof(got.payload));
-	if (got.len)
-		get_bytes(r->fd, got.payload, got.len);
+	assert_true(
+		get_message(r->fd, &got.h, got.payload, sizeof(got.payload), &got.len));
 	assert_int_equal(got.h.command, command);
 	assert_int_equal(got.h.flags, flags);
 }
@@ -200,13 +126,7 @@ static void expect_result(struct rig *r, unsigned command, int err)
 
 static void greet(struct rig *r, const char *json)
 {
-	struct timeval patience = { .tv_sec = 30 };
-	int pair[2];
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(vuser_server_attach(r->server, pair[0], NULL), 0);
-	r->fd = pair[1];
-	setsockopt(r->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	r->fd = attach_client(r->server);
 	assert_int_equal(pthread_create(&r->thread, NULL, serve, r), 0);
 	put_message(r, 0, VUSER_CMD_VERSION, COMMAND, -1, "22", VALUES(0, 2), json,
 		    json ? strlen(json) + 1 : 0);
@@ -222,7 +142,7 @@ static struct rig *begin_with(const char *json, int64_t timeout)
 	vuser_server_options_default(&o);
 	o.timeout = timeout;
 	o.event = note_event;
-	o.arg = r;
+	o.arg = &r->events;
 	assert_int_equal(vuser_server_new(&description, &r->device, &o, &r->server, NULL),
 			 0);
 	r->device.server = r->server;
@@ -318,13 +238,10 @@ static void answer_error(struct rig *r, uint32_t err)
 {
 	struct vuser_header h = { .id = got.h.id,
 				  .command = got.h.command,
-				  .size = VUSER_HEADER_SIZE,
-				  .flags = VUSER_TYPE_REPLY | VUSER_FLAG_ERROR,
+				  .flags = REPLY | VUSER_FLAG_ERROR,
 				  .error = err };
-	uint8_t msg[VUSER_HEADER_SIZE];
 
-	vuser_header_encode(&h, msg);
-	put_bytes(r->fd, msg, sizeof(msg), -1);
+	assert_true(send_message(r->fd, h, "", NULL, NULL, 0, NULL, 0));
 }
 
 static int memory(size_t size, bool sealed)
@@ -349,18 +266,6 @@ static void assert_holds(int fd, uint64_t offset, const char *text)
 
 	assert_int_equal(pread(fd, buf, strlen(text), (off_t)offset), strlen(text));
 	assert_string_equal(buf, text);
-}
-
-static unsigned open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 /* ---- Windows ------------------------------------------------------------------ */
@@ -801,7 +706,7 @@ static void lying_dma_replies_fail_the_access_alone(void **state)
 	answer(r, "888", VALUES(0x1000, 8, 0), NULL, 0);
 	expect(r, VUSER_CMD_REGION_WRITE, REPLY);
 	leave(r);
-	assert_int_equal(r->events[VUSER_EVENT_REFUSED], ARRAY_SIZE(rows));
+	assert_int_equal(r->events.of[VUSER_EVENT_REFUSED], ARRAY_SIZE(rows));
 	finish(r);
 }
 
@@ -905,8 +810,8 @@ static void a_client_that_never_answers_costs_a_timeout(void **state)
 	unmap(r, 0x1000, 0x1000, 0, 0);
 	assert_int_equal(r->device.data[0], 0);
 	leave(r);
-	assert_int_equal(r->events[VUSER_EVENT_LATE], 1);
-	assert_int_equal(r->events[VUSER_EVENT_UNEXPECTED], 0);
+	assert_int_equal(r->events.of[VUSER_EVENT_LATE], 1);
+	assert_int_equal(r->events.of[VUSER_EVENT_UNEXPECTED], 0);
 	finish(r);
 }
 
@@ -964,25 +869,21 @@ static void commands_that_come_meanwhile_are_answered_afterwards_in_order(void *
 static void commands_that_come_with_the_dma_reply_are_answered_after_it(void **state)
 {
 	struct rig *r = begin();
-	uint8_t msg[2 * VUSER_HEADER_SIZE + 32];
-	struct vuser_header h;
+	struct vuser_header none = { .id = 5, .command = 14 }, reply;
+	uint8_t msg[2 * VUSER_HEADER_SIZE + 24];
+	size_t n;
 
 	(void)state;
 	map(r, 0x1000, 0x1000, RW, -1, 0, 0);
 	ask(r, FETCH, 0x1000, 8);
 	expect_dma(r, VUSER_CMD_DMA_READ, 0x1000, 8);
 	/* One piece: a command first, then the reply that the device waits for. */
-	memset(msg, 0, sizeof(msg));
-	h = (struct vuser_header){ .id = 5, .command = 14, .size = VUSER_HEADER_SIZE };
-	vuser_header_encode(&h, msg);
-	h = (struct vuser_header){ .id = got.h.id,
-				   .command = VUSER_CMD_DMA_READ,
-				   .size = VUSER_HEADER_SIZE + 24,
-				   .flags = VUSER_TYPE_REPLY };
-	vuser_header_encode(&h, msg + VUSER_HEADER_SIZE);
-	put_uint(msg + 2 * VUSER_HEADER_SIZE, 8, 0x1000);
-	put_uint(msg + 2 * VUSER_HEADER_SIZE + 8, 8, 8);
-	put_bytes(r->fd, msg, 2 * VUSER_HEADER_SIZE + 24, -1);
+	reply = (struct vuser_header){ .id = got.h.id,
+				       .command = VUSER_CMD_DMA_READ,
+				       .flags = REPLY };
+	n = pack_message(msg, none, "", NULL);
+	n += pack_message(msg + n, reply, "888", VALUES(0x1000, 8, 0));
+	put_bytes(r->fd, msg, n, NULL, 0);
 	expect(r, VUSER_CMD_REGION_WRITE, REPLY);
 	expect_error(r, 14, EINVAL);
 	end(r);

@@ -1,28 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tests of lib/server*.c: listening, one client after the other, stopping, working. */
-#include <dirent.h>
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
+#include <stdio.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "cursor.h"
-#include "vuser.h"
-
-#define INFO_SIZE (VUSER_HEADER_SIZE + 16u)
+#include "raw_client.h"
 
 /* ---- The device: it counts, and has as much work as a write says -------------- */
 
@@ -170,13 +159,6 @@ static void wait_for(atomic_uint *counter, unsigned value)
 
 /* ---- A client ----------------------------------------------------------------- */
 
-static void be_patient(int fd)
-{
-	struct timeval patience = { .tv_sec = 30 };
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-}
-
 static int try_connect(const char *path)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
@@ -192,87 +174,58 @@ static int try_connect(const char *path)
 	return -1;
 }
 
-static void send_message(int fd, unsigned command, const void *payload, size_t len)
+static void command(int fd, unsigned number, const char *form, const uint64_t *v)
 {
-	uint8_t msg[VUSER_HEADER_SIZE + 64];
-	struct vuser_header h = { .command = (uint16_t)command,
-				  .size = (uint32_t)(VUSER_HEADER_SIZE + len) };
+	struct vuser_header h = { .command = (uint16_t)number };
 
-	vuser_header_encode(&h, msg);
-	if (len)
-		memcpy(msg + VUSER_HEADER_SIZE, payload, len);
-	assert_int_equal(send(fd, msg, h.size, MSG_NOSIGNAL), h.size);
+	assert_true(send_message(fd, h, form, v, NULL, 0, NULL, 0));
 }
 
-/* The next message must be of command; returns its size. */
-static size_t expect(int fd, unsigned command)
+/* The next message must be of this command and no error. */
+static void expect(int fd, unsigned number)
 {
-	uint8_t msg[256];
 	struct vuser_header h;
+	uint8_t payload[240];
+	size_t len;
 
-	assert_int_equal(recv(fd, msg, VUSER_HEADER_SIZE, MSG_WAITALL),
-			 VUSER_HEADER_SIZE);
-	assert_int_equal(vuser_header_decode(msg, VUSER_HEADER_SIZE, &h, NULL), 0);
-	assert_int_equal(h.command, command);
+	assert_true(get_message(fd, &h, payload, sizeof(payload), &len));
+	assert_int_equal(h.command, number);
 	assert_int_equal(h.flags & VUSER_FLAG_ERROR, 0);
-	assert_true(h.size <= sizeof(msg));
-	if (h.size > VUSER_HEADER_SIZE)
-		assert_int_equal(recv(fd, msg, h.size - VUSER_HEADER_SIZE, MSG_WAITALL),
-				 h.size - VUSER_HEADER_SIZE);
-	return h.size;
 }
 
-static const uint8_t version[4] = { 0 };
+static void send_version(int fd)
+{
+	command(fd, VUSER_CMD_VERSION, "22", VALUES(0, 0));
+}
 
 static int connect_and_greet(struct rig *r)
 {
 	int fd = try_connect(r->path);
 
 	assert_true(fd >= 0);
-	send_message(fd, VUSER_CMD_VERSION, version, sizeof(version));
+	send_version(fd);
 	expect(fd, VUSER_CMD_VERSION);
 	return fd;
 }
 
 static void send_write(int fd, uint8_t value)
 {
-	uint8_t payload[17];
-
-	put_uint(payload, 8, 0);
-	put_uint(payload + 8, 4, 0);
-	put_uint(payload + 12, 4, 1);
-	payload[16] = value;
-	send_message(fd, VUSER_CMD_REGION_WRITE, payload, sizeof(payload));
-}
-
-static void send_read(int fd)
-{
-	uint8_t payload[16];
-
-	put_uint(payload, 8, 0);
-	put_uint(payload + 8, 4, 0);
-	put_uint(payload + 12, 4, 1);
-	send_message(fd, VUSER_CMD_REGION_READ, payload, sizeof(payload));
+	command(fd, VUSER_CMD_REGION_WRITE, "8441", VALUES(0, 0, 1, value));
 }
 
 static uint8_t read_value(int fd)
 {
 	uint8_t msg[VUSER_HEADER_SIZE + 17];
 
-	send_read(fd);
-	assert_int_equal(recv(fd, msg, sizeof(msg), MSG_WAITALL), sizeof(msg));
+	command(fd, VUSER_CMD_REGION_READ, "844", VALUES(0, 0, 1));
+	assert_true(get_bytes(fd, msg, sizeof(msg)));
 	return msg[sizeof(msg) - 1];
 }
 
 static void send_map(int fd)
 {
-	uint8_t payload[32] = { 0 };
-
-	put_uint(payload, 4, 32);
-	put_uint(payload + 4, 4, VUSER_DMA_READABLE | VUSER_DMA_WRITABLE);
-	put_uint(payload + 16, 8, 0x1000);
-	put_uint(payload + 24, 8, 0x1000);
-	send_message(fd, VUSER_CMD_DMA_MAP, payload, sizeof(payload));
+	command(fd, VUSER_CMD_DMA_MAP, "44888",
+		VALUES(32, VUSER_DMA_READABLE | VUSER_DMA_WRITABLE, 0, 0x1000, 0x1000));
 }
 
 static bool is_at_end(int fd)
@@ -435,7 +388,7 @@ static void clients_that_misbehave_cost_only_their_own_connection(void **state)
 
 		assert_true(fd >= 0);
 		if (i == 0)
-			send_message(fd, VUSER_CMD_DEVICE_RESET, NULL, 0);
+			command(fd, VUSER_CMD_DEVICE_RESET, "", NULL);
 		else if (i == 1)
 			assert_int_equal(send(fd, "GET / HTTP/1.1\r\n\r\n", 18, 0), 18);
 		close(fd);
@@ -452,7 +405,7 @@ static void the_second_client_waits_until_the_first_has_left(void **state)
 	struct pollfd pfd = { .fd = second, .events = POLLIN };
 
 	(void)state;
-	send_message(second, VUSER_CMD_VERSION, version, sizeof(version));
+	send_version(second);
 	assert_int_equal(read_value(first), 0);
 	assert_int_equal(poll(&pfd, 1, 0), 0);
 	close(first);
@@ -691,40 +644,25 @@ static size_t allocated(void)
 	return mallinfo2().uordblks;
 }
 
-static unsigned open_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 /* One client from its coming to its leaving; how says what it does in between. */
 static void one_visit(struct rig *r, unsigned how)
 {
 	struct vuser_error e;
-	int pair[2];
+	int fd = attach_client(r->server);
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(vuser_server_attach(r->server, pair[0], NULL), 0);
-	be_patient(pair[1]);
 	if (how % 4) {
-		send_message(pair[1], VUSER_CMD_VERSION, version, sizeof(version));
+		send_version(fd);
 		if (how % 4 > 1)
-			send_map(pair[1]);
+			send_map(fd);
 		assert_int_equal(vuser_server_step(r->server, &e), 0);
-		expect(pair[1], VUSER_CMD_VERSION);
+		expect(fd, VUSER_CMD_VERSION);
 		if (how % 4 > 2)
-			expect(pair[1], VUSER_CMD_DMA_MAP);
+			expect(fd, VUSER_CMD_DMA_MAP);
 	} else {
-		assert_int_equal(send(pair[1], "part", 4, 0), 4);
+		assert_int_equal(send(fd, "part", 4, 0), 4);
 		assert_int_equal(vuser_server_step(r->server, &e), 0);
 	}
-	close(pair[1]);
+	close(fd);
 	assert_int_equal(vuser_server_step(r->server, &e), VUSER_E_CLOSED);
 }
 
@@ -751,21 +689,18 @@ static void ten_thousand_visits_leak_nothing(void **state)
 static void a_step_does_not_block(void **state)
 {
 	struct rig *r = make();
-	int pair[2];
+	int fd = attach_client(r->server);
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(vuser_server_attach(r->server, pair[0], NULL), 0);
-	be_patient(pair[1]);
 	assert_int_equal(vuser_server_step(r->server, NULL), 0);
-	send_message(pair[1], VUSER_CMD_VERSION, version, sizeof(version));
-	send_write(pair[1], 5);
+	send_version(fd);
+	send_write(fd, 5);
 	assert_int_equal(vuser_server_step(r->server, NULL), 0);
-	expect(pair[1], VUSER_CMD_VERSION);
-	expect(pair[1], VUSER_CMD_REGION_WRITE);
+	expect(fd, VUSER_CMD_VERSION);
+	expect(fd, VUSER_CMD_REGION_WRITE);
 	assert_int_equal(r->device.slices, 5);
 	assert_int_equal(vuser_server_step(r->server, NULL), 0);
-	close(pair[1]);
+	close(fd);
 	assert_int_equal(vuser_server_step(r->server, NULL), VUSER_E_CLOSED);
 	assert_int_equal(r->device.left, 1);
 	assert_int_equal(vuser_server_step(r->server, NULL), VUSER_E_CLOSED);
