@@ -39,8 +39,8 @@ void exchange_pool_free(struct exchange_pool *pool)
 {
 	struct vuser_exchange *x;
 
-	while ((x = TAILQ_FIRST(&pool->all))) { /* NOLINT(clang-analyzer-unix.Malloc) */
-		strip(x);
+	while ((x = TAILQ_FIRST(&pool->all))) {
+		strip(x); /* NOLINT(clang-analyzer-unix.Malloc) */
 		destroy(pool, x);
 	}
 	exchange_pool_init(pool);
