@@ -179,6 +179,7 @@ static int run_multi(struct app *app, const struct args *a)
 #define POLL_WIDTH	 4
 #define POLL_SLEEP_LEAST 50000 /* ns between two reads; doubled each time */
 #define POLL_SLEEP_MOST	 10000000
+#define POLL_READ_LEAST	 INT64_C(100000000) /* nanoseconds for the reply to one read */
 
 static int check_poll(struct app *app, const struct args *a)
 {
@@ -213,7 +214,7 @@ static int run_poll(struct app *app, const struct args *a)
 	uint64_t mask = arg_number(a, "MASK", 0), wanted = arg_number(a, "VALUE", 0);
 	int64_t timeout = arg_duration(a, "TIMEOUT", app->set.timeout), left = timeout;
 	int64_t pause = POLL_SLEEP_LEAST, end = now_ns() + timeout;
-	uint64_t offset, value, tries = 0;
+	uint64_t offset, value = 0, tries = 0;
 	struct target t = target_of(a, &offset);
 	int rc;
 
@@ -233,8 +234,9 @@ static int run_poll(struct app *app, const struct args *a)
 		if (connection_wait(app, -1, pause < left ? pause : left) < 0)
 			return fail(app, FAIL_CANCELLED, 0, "interrupted");
 		pause = pause * 2 < POLL_SLEEP_MOST ? pause * 2 : POLL_SLEEP_MOST;
+		/* The last read, too, gets the time that an answer takes. */
 		left = timeout ? end - now_ns() : 0;
-		left = timeout && left < 1 ? 1 : left;
+		left = timeout && left < POLL_READ_LEAST ? POLL_READ_LEAST : left;
 	}
 	target_json(app, t, offset, POLL_WIDTH);
 	json_value(json(app), "value", value, POLL_WIDTH);
