@@ -133,7 +133,7 @@ test: deps-test	## install what is missing, build with sanitizers, run all tests
 # The plain build is there for what cannot be seen with sanitizers: floors, symbols, install.
 test-run:
 	@$(MAKE) --no-print-directory all WERROR=1
-	@$(MAKE) --no-print-directory SAN=1 check-build
+	@$(MAKE) --no-print-directory SAN=1 check-build fuzz-replay-build
 	@tests/run build build/san
 
 check-build: all $(TESTS) $(O)/tests/peer	## build the tests, too
@@ -152,8 +152,8 @@ bench: deps-build	## print what the library and the program cost
 
 # ---- lint ----------------------------------------------------------------------------
 
-C_FILES  = $(LIB_SRC) $(CMD_SRC) $(wildcard lib/*.h cmd/*.h tests/*.c tests/*.h)
-SH_FILES = .ci/run tests/run tests/demo tests/floors $(wildcard tests/*.bash)
+C_FILES  = $(LIB_SRC) $(CMD_SRC) $(wildcard lib/*.h cmd/*.h tests/*.[ch] fuzz/*.[ch])
+SH_FILES = .ci/run tests/run tests/demo tests/floors $(wildcard tests/*.bash fuzz/*.sh)
 
 # What this cppcheck does not understand: queue macros, and arrays filled by a called function.
 CPPCHECK_QUIRKS := '-DTAILQ_FOREACH(v,h,f)=for((v)=0;(v);)' '-DTAILQ_ENTRY(t)=int' \
@@ -203,6 +203,8 @@ uninstall:	## remove what install put there
 	for page in man/*.[1-9]; do \
 		rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; \
 	done
+
+include fuzz/fuzz.mk
 
 clean:	## remove what was made
 	rm -rf build vfuctl
