@@ -35,7 +35,8 @@ ALLLDFLAGS = $(SANFLAGS) $(LDFLAGS)
 
 # Debian packages: to build, to test, to lint.
 DEPS_BUILD := gcc libc6-dev make pkg-config libedit-dev libcjson-dev libpci-dev pci.ids
-DEPS_TEST  := $(DEPS_BUILD) libcmocka-dev bats tmux jq mandoc valgrind binutils socat
+DEPS_TEST  := $(DEPS_BUILD) libcmocka-dev bats tmux jq mandoc valgrind binutils socat \
+	xxd bsdextrautils procps
 DEPS_LINT  := clang clang-format clang-tidy cppcheck shellcheck mandoc
 
 PKG_CFLAGS := $(shell $(PKGCONFIG) --cflags $(PACKAGES) 2>/dev/null)
