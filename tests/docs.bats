@@ -90,7 +90,7 @@ options() {
 
 @test "the packages that the Makefile installs are named in the README" {
 	for package in $(sed -e ':a' -e '/\\$/N; s/\\\n//; ta' Makefile fuzz/fuzz.mk |
-		sed -n 's/^DEPS_[A-Z]* *:= //p' | tr ' \t' '\n\n' | grep -v '^\$'); do
+		sed -n 's/^DEPS_[A-Z]* *:= //p' | tr -s '[:space:]' '\n' | grep -v '^\$'); do
 		grep -Fq "\`$package\`" README.md || {
 			echo "not in the README: $package"
 			return 1
