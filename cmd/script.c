@@ -39,9 +39,11 @@ static int read_all(struct app *app, int fd, struct script *s)
 
 	for (;;) {
 		if (s->len == cap) {
-			char *grown = realloc(s->text, cap ? cap * 2 : 4096);
+			char *grown = cap < MAX_SCRIPT
+					      ? realloc(s->text, cap ? cap * 2 : 4096)
+					      : NULL;
 
-			if (!grown || cap >= MAX_SCRIPT)
+			if (!grown)
 				return fail(app, FAIL_USAGE, EFBIG, "%s", s->place.name);
 			s->text = grown;
 			cap = cap ? cap * 2 : 4096;
@@ -221,9 +223,11 @@ static int stream_read(struct app *app, struct stream *in)
 	ssize_t got;
 
 	if (in->len == in->cap) {
-		char *grown = realloc(in->text, in->cap ? in->cap * 2 : 65536);
+		char *grown = in->cap < MAX_SCRIPT
+				      ? realloc(in->text, in->cap ? in->cap * 2 : 65536)
+				      : NULL;
 
-		if (!grown || in->cap >= MAX_SCRIPT)
+		if (!grown)
 			return fail(app, FAIL_USAGE, EFBIG, "a command is too long");
 		in->text = grown;
 		in->cap = in->cap ? in->cap * 2 : 65536;

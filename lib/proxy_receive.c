@@ -256,7 +256,8 @@ static bool may_read(const struct proxy *p)
 
 short engine_wanted(const struct proxy *p)
 {
-	bool out = p->out.count && !p->mute && (p->stuck || !p->corks);
+	bool corked = p->corks && !p->stuck && !p->nested;
+	bool out = p->out.count && !p->mute && !corked;
 
 	return (short)((may_read(p) ? POLLIN : 0) | (out ? POLLOUT : 0));
 }

@@ -47,7 +47,8 @@ void engine_deliver(struct proxy *p)
 	if (p->telling)
 		return;
 	p->telling = true;
-	while ((n = p->nevents)) {
+	/* Where they come without end, another thread tells the next ones. */
+	for (int round = 0; round < TELL_ROUNDS && (n = p->nevents); round++) {
 		memcpy(ev, p->events, n * sizeof(ev[0]));
 		p->nevents = 0;
 		pthread_mutex_unlock(&p->lock);

@@ -241,3 +241,13 @@ echo d'
 e;echo '#' a#b # c"
 	prints $'its a "b" c d e\n# a#b'
 }
+
+@test "a script without end is refused" {
+	alone -f /dev/zero
+	fails 2 "/dev/zero: EFBIG"
+	alone -c 'source /dev/zero'
+	fails 2 "/dev/zero"
+	run bash -c 'head -c 70000000 /dev/zero | "$VFUCTL" 2>&1'
+	[ "$status" -eq 2 ]
+	[[ $output == *"a command is too long"* ]]
+}

@@ -429,6 +429,41 @@ static void a_flood_is_handled_in_order_beside_a_reader(void **state)
 	free(msg);
 }
 
+static void ask_back(void *arg, struct vuser_exchange *x)
+{
+	struct rig *r = arg;
+	struct vuser_exchange *own = build(r, MAP, 0);
+	struct vuser_error e;
+
+	must(proxy_call(r->p, own, &e) == 0);
+	proxy_release(r->p, own);
+	rig_echo(r, x);
+}
+
+static void a_handler_that_waits_holds_nothing_back(void **state)
+{
+	struct waiter w;
+	unsigned id, own;
+	struct rig r;
+
+	(void)state;
+	rig_init(&r);
+	r.o.request = ask_back;
+	rig_start(&r);
+	id = begin_to_read(&w, &r);
+	peer_request(&r, 1, DMA_READ, NULL, 0);
+	own = peer_expect(&r, MAP, 0).id;
+	usleep(10000); /* until its handler sleeps */
+	post(&r, WRITE, 0);
+	peer_expect(&r, WRITE, VUSER_FLAG_NO_REPLY);
+	peer_reply(&r, own, MAP, NULL, 0);
+	peer_expect(&r, DMA_READ, VUSER_TYPE_REPLY);
+	peer_reply(&r, id, READ, NULL, 0);
+	join(w.thread);
+	assert_int_equal(w.ret, 0);
+	assert_int_equal(rig_close(&r), 0);
+}
+
 static void handle_in_a_while(void *arg, struct vuser_exchange *x)
 {
 	must(atomic_fetch_add(&handling, 1) == 0);
@@ -539,6 +574,7 @@ int main(void)
 		cmocka_unit_test(all_who_settle_are_woken),
 		cmocka_unit_test(a_thread_that_waits_sends_what_another_has_corked),
 		cmocka_unit_test(a_flood_is_handled_in_order_beside_a_reader),
+		cmocka_unit_test(a_handler_that_waits_holds_nothing_back),
 		cmocka_unit_test(requests_without_end_keep_nobody_from_its_reply),
 		cmocka_unit_test(replies_go_out_though_their_thread_has_left),
 	};
