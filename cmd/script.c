@@ -102,6 +102,8 @@ int script_file(struct app *app, struct script *s, const char *path)
 					 .depth = app->place ? app->place->depth + 1
 							     : 0 } };
 	fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0 && errno == EINTR && signals_came())
+		return fail(app, FAIL_CANCELLED, 0, "interrupted");
 	if (fd < 0)
 		return fail(app, FAIL_USAGE, errno, "%s", path);
 	rc = read_script(app, fd, s);
