@@ -8,7 +8,7 @@ FUZZ_SELECTED=${FUZZ_SELECTED:-$FUZZ_HARNESSES}
 FUZZ_CC=${FUZZ_CC:-clang}
 FUZZ_LLVM=${FUZZ_LLVM--14}
 # What a campaign grows and finds; outside git.
-WORK=${FUZZ_WORK:-$FUZZ_O/work}
+WORK=${FUZZ_WORK:-$FUZZ_O/campaign}
 
 # Inputs are small: what is large finds nothing more and is slow.
 max_len() {
