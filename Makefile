@@ -180,13 +180,15 @@ format:	## format the C files
 
 # ---- installing ----------------------------------------------------------------------
 
+PUBLIC_HEADERS := lib/vuser.h lib/proto.h $(wildcard lib/vuser_*.h)
+
 install: all	## install program, library, header, pkg-config file, man pages
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCDIR)
 	install -m 755 vfuctl $(DESTDIR)$(BINDIR)/vfuctl
 	install -m 644 build/libvuser.a $(DESTDIR)$(LIBDIR)/libvuser.a
 	install -m 755 build/$(notdir $(SHARED)) $(DESTDIR)$(LIBDIR)/$(notdir $(SHARED))
 	ln -sf $(notdir $(SHARED)) $(DESTDIR)$(LIBDIR)/libvuser.so
-	install -m 644 lib/vuser.h lib/proto.h $(DESTDIR)$(INCDIR)
+	install -m 644 $(PUBLIC_HEADERS) $(DESTDIR)$(INCDIR)
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: libvuser' \
 		'Description: the vfio-user protocol for clients, servers and tools' \
 		'Version: $(VERSION)' 'Requires.private: libcjson' 'Libs: -L$(LIBDIR) -lvuser' \
@@ -200,7 +202,7 @@ uninstall:	## remove what install put there
 	rm -f $(DESTDIR)$(BINDIR)/vfuctl $(DESTDIR)$(LIBDIR)/libvuser.a \
 		$(DESTDIR)$(LIBDIR)/libvuser.so $(DESTDIR)$(LIBDIR)/$(notdir $(SHARED)) \
 		$(DESTDIR)$(LIBDIR)/pkgconfig/libvuser.pc
-	rm -f $(DESTDIR)$(INCDIR)/vuser.h $(DESTDIR)$(INCDIR)/proto.h
+	rm -f $(PUBLIC_HEADERS:lib/%=$(DESTDIR)$(INCDIR)/%)
 	for page in man/*.[1-9]; do \
 		rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; \
 	done

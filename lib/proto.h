@@ -112,41 +112,59 @@ enum vuser_pci_irq {
 #define VUSER_FEATURE_DMA_LOGGING_STOP	 7u
 #define VUSER_FEATURE_DMA_LOGGING_REPORT 8u
 
-/* Capabilities: what holds when a member is absent, and the limits of a reply. */
-#define VUSER_DEFAULT_MSG_FDS		 1u
-#define VUSER_DEFAULT_DATA_XFER		 1048576u
-#define VUSER_DEFAULT_DMA_MAPS		 65535u
-#define VUSER_DEFAULT_PGSIZES		 4096u
-#define VUSER_DEFAULT_MIG_PGSIZE	 4096u
-#define VUSER_DEFAULT_MIG_BITMAP	 268435456u
+/* Feature 1: what migration the device can do. */
+#define VUSER_MIGRATION_STOP_COPY	 (1u << 0)
+#define VUSER_MIGRATION_P2P		 (1u << 1)
+#define VUSER_MIGRATION_PRE_COPY	 (1u << 2)
 
-#define VUSER_LIMIT_MSG_FDS		 16u
-#define VUSER_LIMIT_DATA_XFER		 (64u << 20)
-#define VUSER_PAGE_SIZE			 4096u
+/* Feature 2: the state of the device. */
+enum vuser_device_state {
+	VUSER_STATE_ERROR = 0,
+	VUSER_STATE_STOP = 1,
+	VUSER_STATE_RUNNING = 2,
+	VUSER_STATE_STOP_COPY = 3,
+	VUSER_STATE_RESUMING = 4,
+	VUSER_STATE_RUNNING_P2P = 5,
+	VUSER_STATE_PRE_COPY = 6,
+	VUSER_STATE_PRE_COPY_P2P = 7,
+	VUSER_STATES = 8,
+};
+
+/* Capabilities: what holds when a member is absent, and the limits of a reply. */
+#define VUSER_DEFAULT_MSG_FDS	 1u
+#define VUSER_DEFAULT_DATA_XFER	 1048576u
+#define VUSER_DEFAULT_DMA_MAPS	 65535u
+#define VUSER_DEFAULT_PGSIZES	 4096u
+#define VUSER_DEFAULT_MIG_PGSIZE 4096u
+#define VUSER_DEFAULT_MIG_BITMAP 268435456u
+
+#define VUSER_LIMIT_MSG_FDS	 16u
+#define VUSER_LIMIT_DATA_XFER	 (64u << 20)
+#define VUSER_PAGE_SIZE		 4096u
 
 /* Entries of REGION_WRITE_MULTI: at most this many in one message, this many bytes each.
  */
-#define VUSER_MULTI_WRITES		 200u
-#define VUSER_MULTI_BYTES		 8u
+#define VUSER_MULTI_WRITES	 200u
+#define VUSER_MULTI_BYTES	 8u
 
 /*
  * Limits that a peer could otherwise drive without end. The counts of regions, interrupt
  * types and capabilities in a chain are the largest that are believed; the others are
  * where the engine stops reading from a peer, or forgets.
  */
-#define VUSER_MAX_REGIONS		 100u
-#define VUSER_MAX_IRQS			 50u
-#define VUSER_MAX_REGION_CAPS		 64u
-#define VUSER_MAX_SPARSE_AREAS		 256u
-#define VUSER_MAX_REPLY_INFO		 65536u /* bytes of a GET_REGION_INFO reply */
-#define VUSER_MAX_CAPS_JSON		 65536u /* bytes of JSON in a VERSION payload */
-#define VUSER_MAX_FDS_HELD		 64u /* fds held for messages not yet complete */
-#define VUSER_MAX_INCOMING		 1024u /* requests received, not yet handled */
-#define VUSER_MAX_INCOMING_BYTES	 (64u << 20)
-#define VUSER_MAX_OUTGOING_BYTES	 (8u << 20) /* replies waiting for room in the socket */
-#define VUSER_MAX_LATE			 1024u /* requests given up whose reply may still come */
-#define VUSER_MAX_PENDING		 16384u /* requests sent, reply due */
-#define VUSER_MAX_EVENTS		 16u /* reports kept until somebody can hear them */
-#define VUSER_MAX_VERSION_REPLY		 200u /* a larger one does not fit QEMU's buffer */
+#define VUSER_MAX_REGIONS	 100u
+#define VUSER_MAX_IRQS		 50u
+#define VUSER_MAX_REGION_CAPS	 64u
+#define VUSER_MAX_SPARSE_AREAS	 256u
+#define VUSER_MAX_REPLY_INFO	 65536u /* bytes of a GET_REGION_INFO reply */
+#define VUSER_MAX_CAPS_JSON	 65536u /* bytes of JSON in a VERSION payload */
+#define VUSER_MAX_FDS_HELD	 64u	/* fds held for messages not yet complete */
+#define VUSER_MAX_INCOMING	 1024u	/* requests received, not yet handled */
+#define VUSER_MAX_INCOMING_BYTES (64u << 20)
+#define VUSER_MAX_OUTGOING_BYTES (8u << 20) /* replies waiting for room in the socket */
+#define VUSER_MAX_LATE		 1024u	/* requests given up whose reply may still come */
+#define VUSER_MAX_PENDING	 16384u /* requests sent, reply due */
+#define VUSER_MAX_EVENTS	 16u	/* reports kept until somebody can hear them */
+#define VUSER_MAX_VERSION_REPLY	 200u	/* a larger one does not fit QEMU's buffer */
 
 #endif

@@ -32,6 +32,27 @@ struct vuser_server {
 
 /* server_request.c: handles the client's commands. */
 void server_request(void *arg, struct vuser_exchange *x);
+
+/*
+ * A handler of one command. It replies and returns 0, or returns a positive errno for the
+ * engine to refuse with, and may say why.
+ */
+struct request {
+	struct vuser_server *s;
+	struct vuser_exchange *x;
+	const struct vuser_payload *p;
+	const char *why;
+};
+
+/* err, with why. */
+int request_refuse(struct request *q, int err, const char *why);
+/* The command's own payload as a reply. */
+struct vuser_payload request_answer(const struct request *q);
+/* A reply with payload p (its tail included), or the header alone; 0 or an errno. */
+int request_reply(struct request *q, const struct vuser_payload *p);
+int request_reply_empty(struct request *q);
+/* A device's negative errno as it goes to the wire. */
+int request_device_errno(int r);
 /*
  * Looks at the reply to a DMA_READ or DMA_WRITE of ours, whose forms differ between
  * peers; the data of a read ends up in buf. 0 or a negative errno.

@@ -12,25 +12,13 @@
 #include "error.h"
 #include "server.h"
 
-/*
- * A handler of one command. It replies and returns 0, or returns a positive errno for the
- * engine to refuse with, and may say why.
- */
-struct request {
-	struct vuser_server *s;
-	struct vuser_exchange *x;
-	const struct vuser_payload *p;
-	const char *why;
-};
-
-static int refuse(struct request *q, int err, const char *why)
+int request_refuse(struct request *q, int err, const char *why)
 {
 	q->why = why;
 	return err;
 }
 
-/* A reply with payload p (its tail included). */
-static int reply_with(struct request *q, const struct vuser_payload *p)
+int request_reply(struct request *q, const struct vuser_payload *p)
 {
 	struct vuser_exchange *reply;
 	uint8_t fixed[64];
@@ -38,7 +26,7 @@ static int reply_with(struct request *q, const struct vuser_payload *p)
 	void *out;
 
 	if (payload_encode_fixed(p, fixed, sizeof(fixed), &len, NULL))
-		return refuse(q, EINVAL, "the reply cannot be written");
+		return request_refuse(q, EINVAL, "the reply cannot be written");
 	reply = proxy_reply(q->s->proxy, q->x, len + p->tail_len, &out);
 	if (!reply)
 		return 0;
@@ -49,7 +37,7 @@ static int reply_with(struct request *q, const struct vuser_payload *p)
 	return 0;
 }
 
-static int reply_empty(struct request *q)
+int request_reply_empty(struct request *q)
 {
 	void *out;
 	struct vuser_exchange *reply = proxy_reply(q->s->proxy, q->x, 0, &out);
@@ -59,37 +47,34 @@ static int reply_empty(struct request *q)
 	return 0;
 }
 
-/* The command's own payload as a reply. */
-static struct vuser_payload answer_to(const struct request *q)
+struct vuser_payload request_answer(const struct request *q)
 {
 	return (struct vuser_payload){ .command = q->p->command,
 				       .reply = true,
 				       .u = q->p->u };
 }
 
-/* A device's errno as it goes to the wire. */
-static int device_errno(int r)
+int request_device_errno(int r)
 {
 	return r < 0 && r > -4096 ? -r : EIO;
 }
 
-/* ---- VERSION
- * --------------------------------------------------------------------------- */
+/* ---- VERSION --------------------------------------------------------------------- */
 
 static int do_version(struct request *q)
 {
 	struct vuser_server *s = q->s;
-	struct vuser_payload p = answer_to(q);
+	struct vuser_payload p = request_answer(q);
 	struct vuser_caps ours = s->o.caps;
 	struct vuser_error e;
 	char json[VUSER_MAX_VERSION_REPLY];
 	size_t len;
 
 	if (s->versioned)
-		return refuse(q, EINVAL, "the version was negotiated already");
+		return request_refuse(q, EINVAL, "the version was negotiated already");
 	s->dropping = true;
 	if (p.u.version.major != VUSER_PROTO_MAJOR)
-		return refuse(q, EINVAL, "its major version is not ours");
+		return request_refuse(q, EINVAL, "its major version is not ours");
 	if (vuser_caps_decode((const char *)q->p->tail, q->p->tail_len,
 			      VUSER_CAPS_OF_CLIENT, NULL, &s->theirs, NULL, &e)) {
 		proxy_refuse(s->proxy, q->x, EINVAL, e.text);
@@ -106,16 +91,15 @@ static int do_version(struct request *q)
 	s->max_maps = ours.max_dma_maps;
 	if (vuser_caps_encode(&ours, json, sizeof(json) - VUSER_HEADER_SIZE - 4, &len,
 			      &e))
-		return refuse(q, EINVAL, "our capabilities do not fit");
+		return request_refuse(q, EINVAL, "our capabilities do not fit");
 	p.tail = (const uint8_t *)json;
 	p.tail_len = len;
 	s->dropping = false;
 	s->versioned = true;
-	return reply_with(q, &p);
+	return request_reply(q, &p);
 }
 
-/* ---- DMA windows
- * ----------------------------------------------------------------------- */
+/* ---- DMA windows ----------------------------------------------------------------- */
 
 /* What the descriptor behind a window must be able to do. 0 or an errno. */
 static int check_file(const struct vuser_window *w, struct stat *st, const char **why)
@@ -197,98 +181,99 @@ static int do_dma_map(struct request *q)
 	int err, r;
 
 	if (m->argsz < sizeof(*m))
-		return refuse(q, EINVAL, "argsz is below the payload's size");
+		return request_refuse(q, EINVAL, "argsz is below the payload's size");
 	if (m->flags & ~MAP_FLAGS)
-		return refuse(q, EINVAL, "it has unknown flags");
+		return request_refuse(q, EINVAL, "it has unknown flags");
 	if (!m->size || m->address + (m->size - 1) < m->address)
-		return refuse(q, EINVAL, "the window is empty or wraps around");
+		return request_refuse(q, EINVAL, "the window is empty or wraps around");
 	if (m->offset > INT64_MAX || m->size > INT64_MAX - m->offset)
-		return refuse(q, EINVAL, "offset and size are beyond any file");
+		return request_refuse(q, EINVAL, "offset and size are beyond any file");
 	if (q->s->windows.n >= q->s->max_maps)
-		return refuse(q, ENOSPC, "max_dma_maps windows are mapped already");
+		return request_refuse(q, ENOSPC,
+				      "max_dma_maps windows are mapped already");
 	w = make_window(q, &err);
 	if (!w)
 		return err;
 	r = iova_add(&q->s->windows, w);
 	if (!r)
-		return reply_empty(q);
+		return request_reply_empty(q);
 	window_free(w);
-	return refuse(q, -r, r == -EEXIST ? "it overlaps a window" : "it cannot be kept");
+	return request_refuse(
+		q, -r, r == -EEXIST ? "it overlaps a window" : "it cannot be kept");
 }
 
 static int do_dma_unmap(struct request *q)
 {
 	const struct vuser_dma_unmap *u = &q->p->u.dma_unmap;
-	struct vuser_payload p = answer_to(q);
+	struct vuser_payload p = request_answer(q);
 	struct window *w;
 
 	if (u->argsz < sizeof(*u))
-		return refuse(q, EINVAL, "argsz is below the payload's size");
+		return request_refuse(q, EINVAL, "argsz is below the payload's size");
 	if (u->flags & VUSER_DMA_UNMAP_DIRTY)
-		return refuse(q, ENOTSUP, "dirty bitmaps are not offered");
+		return request_refuse(q, ENOTSUP, "dirty bitmaps are not offered");
 	if (u->flags & ~VUSER_DMA_UNMAP_ALL)
-		return refuse(q, EINVAL, "it has unknown flags");
+		return request_refuse(q, EINVAL, "it has unknown flags");
 	if (u->flags & VUSER_DMA_UNMAP_ALL) {
 		if (u->address || u->size)
-			return refuse(q, EINVAL, "unmapping all takes no range");
+			return request_refuse(q, EINVAL, "unmapping all takes no range");
 		iova_clear(&q->s->windows);
-		return reply_with(q, &p);
+		return request_reply(q, &p);
 	}
 	w = iova_exact(&q->s->windows, u->address, u->size);
 	if (!w)
-		return refuse(q, ENOENT, "exactly that range is not mapped");
+		return request_refuse(q, ENOENT, "exactly that range is not mapped");
 	iova_remove(&q->s->windows, w);
-	return reply_with(q, &p);
+	return request_reply(q, &p);
 }
 
-/* ---- The device and its parts
- * ---------------------------------------------------------- */
+/* ---- The device and its parts ---------------------------------------------------- */
 
 static int do_info(struct request *q)
 {
-	struct vuser_payload p = answer_to(q);
+	struct vuser_payload p = request_answer(q);
 
 	if (p.u.device_info.argsz < sizeof(p.u.device_info))
-		return refuse(q, EINVAL, "argsz is below the answer's size");
+		return request_refuse(q, EINVAL, "argsz is below the answer's size");
 	p.u.device_info =
 		(struct vuser_device_info){ .argsz = sizeof(p.u.device_info),
 					    .flags = q->s->desc->flags,
 					    .num_regions = q->s->desc->num_regions,
 					    .num_irqs = q->s->desc->num_irqs };
-	return reply_with(q, &p);
+	return request_reply(q, &p);
 }
 
 static int do_region_info(struct request *q)
 {
-	struct vuser_payload p = answer_to(q);
+	struct vuser_payload p = request_answer(q);
 	uint32_t index = p.u.region_info.index;
 
 	if (p.u.region_info.argsz < sizeof(p.u.region_info))
-		return refuse(q, EINVAL, "argsz is below the answer's size");
+		return request_refuse(q, EINVAL, "argsz is below the answer's size");
 	if (index >= q->s->desc->num_regions)
-		return refuse(q, EINVAL, "there is no such region");
+		return request_refuse(q, EINVAL, "there is no such region");
 	p.u.region_info =
 		(struct vuser_region_info){ .argsz = sizeof(p.u.region_info),
 					    .flags = q->s->desc->regions[index].flags,
 					    .index = index,
 					    .size = q->s->desc->regions[index].size };
-	return reply_with(q, &p);
+	return request_reply(q, &p);
 }
 
 static int do_irq_info(struct request *q)
 {
-	struct vuser_payload p = answer_to(q);
+	struct vuser_payload p = request_answer(q);
 	uint32_t index = p.u.irq_info.index;
 
 	if (p.u.irq_info.argsz < sizeof(p.u.irq_info))
-		return refuse(q, EINVAL, "argsz is below the answer's size");
+		return request_refuse(q, EINVAL, "argsz is below the answer's size");
 	if (index >= q->s->desc->num_irqs)
-		return refuse(q, EINVAL, "there is no such interrupt type");
+		return request_refuse(q, EINVAL, "there is no such interrupt type");
 	p.u.irq_info = (struct vuser_irq_info){ .argsz = sizeof(p.u.irq_info),
 						.flags = q->s->desc->irqs[index].flags,
 						.index = index,
 						.count = q->s->desc->irqs[index].count };
-	return reply_with(q, &p);
+	return request_reply(q, &p);
 }
 
 static int do_reset(struct request *q)
@@ -296,13 +281,13 @@ static int do_reset(struct request *q)
 	int r;
 
 	if (!(q->s->desc->flags & VUSER_DEVICE_RESET) || !q->s->desc->reset)
-		return refuse(q, ENOTSUP, "the device has no reset");
+		return request_refuse(q, ENOTSUP, "the device has no reset");
 	r = q->s->desc->reset(q->s->dev);
-	return r ? refuse(q, device_errno(r), "the device failed") : reply_empty(q);
+	return r ? request_refuse(q, request_device_errno(r), "the device failed")
+		 : request_reply_empty(q);
 }
 
-/* ---- Regions
- * --------------------------------------------------------------------------- */
+/* ---- Regions --------------------------------------------------------------------- */
 
 static int check_access(struct request *q, uint32_t region, uint64_t offset,
 			uint32_t count, uint32_t flag)
@@ -310,16 +295,17 @@ static int check_access(struct request *q, uint32_t region, uint64_t offset,
 	const struct vuser_region_desc *d;
 
 	if (region >= q->s->desc->num_regions)
-		return refuse(q, EINVAL, "there is no such region");
+		return request_refuse(q, EINVAL, "there is no such region");
 	d = &q->s->desc->regions[region];
 	if (count > q->s->max_data)
-		return refuse(q, EINVAL, "count is above max_data_xfer_size");
+		return request_refuse(q, EINVAL, "count is above max_data_xfer_size");
 	if (offset > d->size || count > d->size - offset)
-		return refuse(q, EINVAL, "it reaches beyond the region's end");
+		return request_refuse(q, EINVAL, "it reaches beyond the region's end");
 	if (!(d->flags & flag))
-		return refuse(q, EPERM,
-			      flag == VUSER_REGION_READ ? "the region is not readable"
-							: "the region is not writable");
+		return request_refuse(q, EPERM,
+				      flag == VUSER_REGION_READ
+					      ? "the region is not readable"
+					      : "the region is not writable");
 	return 0;
 }
 
@@ -334,7 +320,7 @@ static int do_read(struct request *q)
 	if (r)
 		return r;
 	if (!q->s->desc->read)
-		return refuse(q, ENOTSUP, "the device cannot be read");
+		return request_refuse(q, ENOTSUP, "the device cannot be read");
 	reply = proxy_reply(q->s->proxy, q->x, sizeof(*a) + a->count, &payload);
 	if (!reply)
 		return 0;
@@ -349,7 +335,7 @@ static int do_read(struct request *q)
 		return 0;
 	}
 	proxy_release(q->s->proxy, reply);
-	return refuse(q, device_errno(r), "the device failed");
+	return request_refuse(q, request_device_errno(r), "the device failed");
 }
 
 static int write_region(struct request *q, uint32_t region, uint64_t offset,
@@ -360,30 +346,30 @@ static int write_region(struct request *q, uint32_t region, uint64_t offset,
 	if (r)
 		return r;
 	if (!q->s->desc->write)
-		return refuse(q, ENOTSUP, "the device cannot be written");
+		return request_refuse(q, ENOTSUP, "the device cannot be written");
 	r = count ? q->s->desc->write(q->s->dev, region, offset, data, count) : 0;
-	return r ? refuse(q, device_errno(r), "the device failed") : 0;
+	return r ? request_refuse(q, request_device_errno(r), "the device failed") : 0;
 }
 
 static int do_write(struct request *q)
 {
 	const struct vuser_region_access *a = &q->p->u.access;
-	struct vuser_payload p = answer_to(q);
+	struct vuser_payload p = request_answer(q);
 	int r = write_region(q, a->region, a->offset, q->p->tail, a->count);
 
-	return r ? r : reply_with(q, &p);
+	return r ? r : request_reply(q, &p);
 }
 
 /* The writes are done in order up to the first that fails; the reply says how many. */
 static int do_multi(struct request *q)
 {
-	struct vuser_payload p = answer_to(q);
+	struct vuser_payload p = request_answer(q);
 	struct vuser_multi_entry entry;
 	uint64_t done = 0;
 	int r = 0;
 
 	if (!q->s->write_multiple)
-		return refuse(q, ENOTSUP, "write_multiple was not agreed");
+		return request_refuse(q, ENOTSUP, "write_multiple was not agreed");
 	while (done < q->p->u.multi.wr_cnt && !r) {
 		vuser_multi_get(q->p, (size_t)done, &entry);
 		r = write_region(q, entry.region, entry.offset, entry.data, entry.count);
@@ -392,11 +378,10 @@ static int do_multi(struct request *q)
 	if (r && !done)
 		return r;
 	p.u.multi.wr_cnt = done;
-	return reply_with(q, &p);
+	return request_reply(q, &p);
 }
 
-/* ---- All of them
- * ----------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------------------- */
 
 static int (*const handlers[VUSER_CMD_LIMIT])(struct request *q) = {
 	[VUSER_CMD_VERSION] = do_version,
@@ -418,19 +403,19 @@ static int admit(struct request *q, struct vuser_payload *p, struct vuser_error 
 
 	if (!q->s->versioned && q->x->h.command != VUSER_CMD_VERSION) {
 		q->s->dropping = true;
-		return refuse(q, EINVAL, "the first command must be VERSION");
+		return request_refuse(q, EINVAL, "the first command must be VERSION");
 	}
 	if (!row)
-		return refuse(q, EINVAL, "there is no such command");
+		return request_refuse(q, EINVAL, "there is no such command");
 	if (row->dir != VUSER_C2S)
-		return refuse(q, EINVAL, "a client cannot send that");
+		return request_refuse(q, EINVAL, "a client cannot send that");
 	if (!handlers[q->x->h.command])
-		return refuse(q, ENOTSUP, "it is not offered");
+		return request_refuse(q, ENOTSUP, "it is not offered");
 	if (q->x->nfds > row->command_fds)
-		return refuse(q, EINVAL, "it comes with too many descriptors");
+		return request_refuse(q, EINVAL, "it comes with too many descriptors");
 	if (vuser_payload_decode(q->x->h.command, false, q->x->bytes + VUSER_HEADER_SIZE,
 				 q->x->size - VUSER_HEADER_SIZE, p, e))
-		return refuse(q, EINVAL, e->text);
+		return request_refuse(q, EINVAL, e->text);
 	return 0;
 }
 
@@ -456,8 +441,7 @@ void server_request(void *arg, struct vuser_exchange *x)
 		proxy_refuse(s->proxy, x, err, q.why ? q.why : vuser_errno_text(err));
 }
 
-/* ---- Replies to our own requests
- * ------------------------------------------------------- */
+/* ---- Replies to our own requests ------------------------------------------------- */
 
 static int bad_dma_reply(struct vuser_server *s, const struct vuser_exchange *x,
 			 size_t len)

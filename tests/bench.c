@@ -334,8 +334,7 @@ static void many_in_flight(void)
 		waitpid(pid[i], NULL, 0);
 }
 
-/* ---- The program
- * ----------------------------------------------------------------------- */
+/* ---- The program ----------------------------------------------------------------- */
 
 /* Resident memory of a process in KiB, 0 when it has none any more. */
 static long resident(pid_t pid)

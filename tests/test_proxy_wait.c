@@ -8,8 +8,7 @@
 #define INFO  VUSER_CMD_DEVICE_GET_INFO
 #define MAP   VUSER_CMD_DMA_MAP
 
-/* ---- Time runs out
- * --------------------------------------------------------------------- */
+/* ---- Time runs out --------------------------------------------------------------- */
 
 static void a_wait_ends_at_its_deadline(void **state)
 {
@@ -200,8 +199,7 @@ static void ids_of_what_is_pending_or_late_are_not_used_again(void **state)
 	assert_int_equal(rig_close(&r), 0);
 }
 
-/* ---- The connection ends
- * ----------------------------------------------------------------- */
+/* ---- The connection ends --------------------------------------------------------- */
 
 static void expect_lost(struct rig *r, int code, const char *text)
 {
@@ -401,8 +399,7 @@ static void a_closed_peer_is_noticed_by_who_posts(void **state)
 	assert_int_equal(rig_close(&r), 0);
 }
 
-/* ---- The end
- * -------------------------------------------------------------------------------- */
+/* ---- The end --------------------------------------------------------------------- */
 
 static void free_says_how_many_requests_were_outstanding(void **state)
 {
