@@ -382,8 +382,10 @@ static void edu_left(void *dev)
 /* ---- Descriptor ------------------------------------------------------------------ */
 
 static const struct vuser_region_desc regions[VUSER_PCI_REGIONS] = {
-	[VUSER_REGION_BAR0] = { VUSER_REGION_READ | VUSER_REGION_WRITE, BAR_SIZE },
-	[VUSER_REGION_CONFIG] = { VUSER_REGION_READ | VUSER_REGION_WRITE, PCICFG_SIZE },
+	[VUSER_REGION_BAR0] = { .flags = VUSER_REGION_READ | VUSER_REGION_WRITE,
+				.size = BAR_SIZE },
+	[VUSER_REGION_CONFIG] = { .flags = VUSER_REGION_READ | VUSER_REGION_WRITE,
+				  .size = PCICFG_SIZE },
 };
 
 /* It reports no bus errors and never asks to be given back: neither ERR nor REQ. */

@@ -63,12 +63,12 @@ static void device_left(void *dev)
 }
 
 static const struct vuser_region_desc regions[REGIONS] = {
-	[MEMORY] = { VUSER_REGION_READ | VUSER_REGION_WRITE, 4096 },
-	[READ_ONLY] = { VUSER_REGION_READ, 16 },
-	[WRITE_ONLY] = { VUSER_REGION_WRITE, 16 },
-	[ABSENT] = { 0, 0 },
-	[FAILING] = { VUSER_REGION_READ | VUSER_REGION_WRITE, 16 },
-	[LARGE] = { VUSER_REGION_READ | VUSER_REGION_WRITE, 1ull << 32 },
+	[MEMORY] = { .flags = VUSER_REGION_READ | VUSER_REGION_WRITE, .size = 4096 },
+	[READ_ONLY] = { .flags = VUSER_REGION_READ, .size = 16 },
+	[WRITE_ONLY] = { .flags = VUSER_REGION_WRITE, .size = 16 },
+	[ABSENT] = { .flags = 0, .size = 0 },
+	[FAILING] = { .flags = VUSER_REGION_READ | VUSER_REGION_WRITE, .size = 16 },
+	[LARGE] = { .flags = VUSER_REGION_READ | VUSER_REGION_WRITE, .size = 1ull << 32 },
 };
 
 static const struct vuser_irq_desc irqs[] = {

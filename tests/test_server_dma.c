@@ -55,7 +55,8 @@ static void device_left(void *dev)
 		d->left++;
 }
 
-static const struct vuser_region_desc regions[] = { { VUSER_REGION_WRITE, 24 } };
+static const struct vuser_region_desc regions[] = { { .flags = VUSER_REGION_WRITE,
+						      .size = 24 } };
 
 static const struct vuser_device description = { .name = "dma",
 						 .regions = regions,

@@ -69,7 +69,7 @@ static bool device_work(void *dev)
 }
 
 static const struct vuser_region_desc regions[] = {
-	{ VUSER_REGION_READ | VUSER_REGION_WRITE, 16 }
+	{ .flags = VUSER_REGION_READ | VUSER_REGION_WRITE, .size = 16 }
 };
 
 static const struct vuser_device description = { .name = "run",
