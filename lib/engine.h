@@ -53,6 +53,9 @@ struct proxy {
 	int kick;	      /* eventfd: the thread that reads shall look again */
 	bool waiting, kicked; /* that thread waits; was told */
 	short watched;	      /* the poll events it waits for */
+	int also;	      /* proxy_also(), -1 for none */
+	bool serving;	      /* the next wait is proxy_serve()'s own */
+	int also_watched;     /* by the thread that waits */
 	unsigned corks;	      /* above 0: what is started is queued */
 	bool stuck;	      /* the socket had no room for what is queued */
 	bool leftover;	      /* the reader may hold messages there was no room for */

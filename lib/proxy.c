@@ -208,6 +208,7 @@ struct proxy *proxy_new(int fd, const struct proxy_options *o)
 	}
 	pthread_mutex_init(&p->lock, NULL);
 	p->fd = fd;
+	p->also = p->also_watched = -1;
 	p->o = *o;
 	p->can_spin = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 	exchange_pool_init(&p->pool);
@@ -441,8 +442,10 @@ int proxy_serve(struct proxy *p, struct vuser_error *e)
 	int r;
 
 	pthread_mutex_lock(&p->lock);
-	if (!p->lost.code && !p->reading)
+	if (!p->lost.code && !p->reading) {
+		p->serving = true;
 		(void)take_turn(p, true, 0, &local);
+	}
 	if (!p->reading)
 		pass_turn(p);
 	r = p->lost.code;
@@ -450,6 +453,13 @@ int proxy_serve(struct proxy *p, struct vuser_error *e)
 		*e = p->lost;
 	pthread_mutex_unlock(&p->lock);
 	return r;
+}
+
+void proxy_also(struct proxy *p, int fd)
+{
+	pthread_mutex_lock(&p->lock);
+	p->also = fd;
+	pthread_mutex_unlock(&p->lock);
 }
 
 void proxy_hold(struct proxy *p, bool on)

@@ -91,9 +91,14 @@ void proxy_refuse(struct proxy *p, struct vuser_exchange *x, int err, const char
 int proxy_fd(const struct proxy *p);
 short proxy_events(struct proxy *p);
 int proxy_process(struct proxy *p, struct vuser_error *e) VUSER_CHECKED;
-/* Waits for something to come, for ever, and handles it. CLOSED or PROTOCOL at the end.
+/*
+ * Waits for something to come, for ever, and handles it. CLOSED or PROTOCOL at the end.
+ * It returns as well when the descriptor of proxy_also() can be read, which is the
+ * owner's to do; no other wait looks at that.
  */
 int proxy_serve(struct proxy *p, struct vuser_error *e) VUSER_CHECKED;
+/* fd is not the proxy's; called before anything waits. -1 for none. */
+void proxy_also(struct proxy *p, int fd);
 /* While held no request is handled: between two of them the owner may do as a handler
  * may. */
 void proxy_hold(struct proxy *p, bool on);

@@ -361,12 +361,14 @@ static void stop_waiting(struct proxy *p)
 		p->kicked = read(p->kick, &count, sizeof(count)) < 0;
 }
 
-/* Waits for the events, or to be kicked. 0, or a negative errno. Called without the lock.
+/* Waits for the events, to be kicked, or for the owner's descriptor. 0, or a negative
+ * errno. Called without the lock.
  */
 static int wait_ready(struct proxy *p, short events, uint64_t deadline)
 {
-	struct pollfd fds[2] = { { .fd = p->kick, .events = POLLIN },
-				 { .fd = events ? p->fd : -1, .events = events } };
+	struct pollfd fds[3] = { { .fd = p->kick, .events = POLLIN },
+				 { .fd = events ? p->fd : -1, .events = events },
+				 { .fd = p->also_watched, .events = POLLIN } };
 	struct timespec ts, *tsp = NULL;
 	int r;
 
@@ -377,7 +379,7 @@ static int wait_ready(struct proxy *p, short events, uint64_t deadline)
 		ts.tv_nsec = left % 1000000000;
 		tsp = &ts;
 	}
-	r = ppoll(fds, 2, tsp, NULL);
+	r = ppoll(fds, 3, tsp, NULL);
 	if (r < 0)
 		return -errno;
 	return r ? 0 : -EAGAIN;
@@ -438,6 +440,8 @@ int engine_receive(struct proxy *p, bool wait, uint64_t deadline, struct vuser_e
 	ssize_t n;
 	int r;
 
+	p->also_watched = p->serving ? p->also : -1;
+	p->serving = false; /* handlers that wait do not serve */
 	engine_flush(p);
 	if (p->lost.code)
 		return p->lost.code;
