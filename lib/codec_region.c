@@ -118,6 +118,9 @@ static const struct field io_fds_fields[] = {
 };
 
 /* 40 bytes an entry by the text; 48 where an entry can name a shadow. */
+#define IO_FD	     40u
+#define IO_FD_SHADOW 48u
+
 static size_t io_fd_entry(const struct vuser_payload *p)
 {
 	uint32_t count = p->u.region_io_fds.count;
@@ -130,11 +133,50 @@ static int check_io_fds(const struct vuser_payload *p, size_t at, struct vuser_e
 {
 	size_t entry = io_fd_entry(p);
 
-	if (p->tail_len == 0 || entry == 40 || entry == 48)
+	if (p->tail_len == 0 || entry == IO_FD || entry == IO_FD_SHADOW)
 		return 0;
 	return error_at(e, VUSER_E_PROTOCOL, at, "count",
 			"%zu bytes follow for %u entries of 40 or 48 bytes", p->tail_len,
 			p->u.region_io_fds.count);
+}
+
+void vuser_io_fd_get(const struct vuser_payload *p, size_t n, struct vuser_io_fd *out)
+{
+	size_t entry = io_fd_entry(p);
+	struct cursor c = cursor_at(p->tail + n * entry, entry);
+
+	out->offset = cursor_u64(&c);
+	out->size = cursor_u64(&c);
+	out->fd_index = cursor_u32(&c);
+	out->type = cursor_u32(&c);
+	out->flags = cursor_u32(&c);
+	out->shadow_index = cursor_u32(&c);
+	out->shadow_offset = entry == IO_FD_SHADOW ? cursor_u64(&c) : 0;
+	out->datamatch = cursor_u64(&c);
+}
+
+size_t io_fd_size(const struct vuser_io_fd *entries, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (entries[i].type == VUSER_IO_FD_SHADOW)
+			return IO_FD_SHADOW;
+	return IO_FD;
+}
+
+void io_fd_put(void *buf, size_t entry, size_t n, const struct vuser_io_fd *in)
+{
+	uint8_t *at = (uint8_t *)buf + n * entry;
+	bool shadow = in->type == VUSER_IO_FD_SHADOW;
+
+	put_uint(at, 8, in->offset);
+	put_uint(at + 8, 8, in->size);
+	put_uint(at + 16, 4, in->fd_index);
+	put_uint(at + 20, 4, in->type);
+	put_uint(at + 24, 4, in->flags);
+	put_uint(at + 28, 4, shadow ? in->shadow_index : 0);
+	if (entry == IO_FD_SHADOW)
+		put_uint(at + 32, 8, shadow ? in->shadow_offset : 0);
+	put_uint(at + entry - 8, 8, in->datamatch);
 }
 
 static void walk_io_fds(const struct vuser_payload *p, size_t at, vuser_field_fn *fn,
@@ -170,7 +212,7 @@ static void walk_io_fds(const struct vuser_payload *p, size_t at, vuser_field_fn
 			tail_field(p, at, off + parts[k].off, parts[k].width, f, fn, arg);
 		}
 		f.show = VUSER_SHOW_HEX;
-		if (entry == 48) {
+		if (entry == IO_FD_SHADOW) {
 			f.name = "shadow_offset";
 			tail_field(p, at, off + 32, 8, f, fn, arg);
 		}
