@@ -154,6 +154,7 @@ enum vuser_device_state {
  */
 #define VUSER_MAX_REGIONS	 100u
 #define VUSER_MAX_IRQS		 50u
+#define VUSER_MAX_VECTORS	 4096u /* of an interrupt type */
 #define VUSER_MAX_REGION_CAPS	 64u
 #define VUSER_MAX_SPARSE_AREAS	 256u
 #define VUSER_MAX_REPLY_INFO	 65536u /* bytes of a GET_REGION_INFO reply */

@@ -32,6 +32,7 @@ int vuser_server_new(const struct vuser_device *desc, void *dev,
 		     struct vuser_error *e)
 {
 	struct vuser_server *s;
+	int r;
 
 	if (desc->num_regions > VUSER_MAX_REGIONS || desc->num_irqs > VUSER_MAX_IRQS)
 		return error_set(e, VUSER_E_USAGE, EINVAL,
@@ -43,6 +44,9 @@ int vuser_server_new(const struct vuser_device *desc, void *dev,
 		return error_set(e, VUSER_E_USAGE, EINVAL,
 				 "max_data_xfer_size is at least 1 and at most %u",
 				 VUSER_LIMIT_DATA_XFER);
+	r = regions_check(desc, e);
+	if (r)
+		return r;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory for a server");
@@ -55,6 +59,12 @@ int vuser_server_new(const struct vuser_device *desc, void *dev,
 	s->listener = -1;
 	atomic_init(&s->client, -1);
 	atomic_init(&s->stopped, false);
+	watches_init(&s->watches);
+	r = irqs_new(s, e);
+	if (r) {
+		free(s);
+		return r;
+	}
 	*out = s;
 	return 0;
 }
@@ -101,6 +111,7 @@ int vuser_server_attach(struct vuser_server *s, int fd, struct vuser_error *e)
 	s->proxy = proxy_new(fd, &po);
 	if (!s->proxy)
 		return error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory for a connection");
+	proxy_also(s->proxy, s->watches.epoll);
 	s->versioned = s->dropping = false;
 	vuser_caps_default(&s->theirs);
 	atomic_store(&s->client, fd);
@@ -118,6 +129,7 @@ static void detach(struct vuser_server *s)
 	proxy_free(s->proxy);
 	s->proxy = NULL;
 	iova_clear(&s->windows);
+	irqs_clear(s);
 	if (s->desc->left)
 		s->desc->left(s->dev);
 }
@@ -132,6 +144,9 @@ void vuser_server_free(struct vuser_server *s)
 	if (s->path)
 		unlink(s->path);
 	free(s->path);
+	watches_free(&s->watches);
+	notify_free(&s->notify);
+	free(s->irqs);
 	free(s);
 }
 
@@ -140,18 +155,21 @@ void vuser_server_free(struct vuser_server *s)
 /* Commands that came meanwhile are handled at its end, and may give the device more. */
 static bool work(struct vuser_server *s)
 {
-	bool more;
+	bool more = false;
 
-	if (!s->desc->work)
+	if (!s->desc->work && TAILQ_EMPTY(&s->watches.list))
 		return false;
 	proxy_hold(s->proxy, true);
-	more = s->desc->work(s->dev);
+	watches_call(&s->watches);
+	if (s->desc->work)
+		more = s->desc->work(s->dev);
 	s->handled = false;
 	proxy_hold(s->proxy, false);
 	return more || s->handled;
 }
 
-/* What has come, then the device's own work. block waits for something to come. */
+/* What has come, then what is watched and the device's own work. block waits for either
+ * of the first two. */
 static int step(struct vuser_server *s, bool block, bool *more, struct vuser_error *e)
 {
 	int r = block ? proxy_serve(s->proxy, e) : proxy_process(s->proxy, e);

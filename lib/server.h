@@ -7,7 +7,17 @@
 
 #include "iova.h"
 #include "msgtab.h"
+#include "notify.h"
 #include "proxy.h"
+
+struct irq_state;
+
+/* Descriptors looked at between commands. */
+struct watches {
+	int epoll;     /* -1 before the first */
+	uint64_t next; /* number of a watch */
+	TAILQ_HEAD(, watch) list;
+};
 
 struct vuser_server {
 	const struct vuser_device *desc;
@@ -18,6 +28,9 @@ struct vuser_server {
 	int listener;
 	atomic_int client; /* its socket, for vuser_server_stop() */
 	atomic_bool stopped;
+	struct watches watches;
+	struct notify notify;
+	struct irq_state *irqs;
 
 	/* The client's, gone when it leaves. */
 	struct proxy *proxy;
@@ -51,8 +64,45 @@ struct vuser_payload request_answer(const struct request *q);
 /* A reply with payload p (its tail included), or the header alone; 0 or an errno. */
 int request_reply(struct request *q, const struct vuser_payload *p);
 int request_reply_empty(struct request *q);
+/*
+ * The same with the descriptors, which stay the caller's; they go with the answer only.
+ * At most what the client takes: ENOSPC, as request_check_fds() says beforehand.
+ */
+int request_reply_fds(struct request *q, const struct vuser_payload *p, const int *fds,
+		      size_t nfds);
+int request_check_fds(struct request *q, size_t nfds);
 /* A device's negative errno as it goes to the wire. */
 int request_device_errno(int r);
+
+/* Handlers of families of commands. server_region.c: */
+int request_region_info(struct request *q);
+int request_read(struct request *q);
+int request_write(struct request *q);
+int request_write_multi(struct request *q);
+/* Whether a device's regions are as their description must be. */
+int regions_check(const struct vuser_device *desc, struct vuser_error *e);
+/* server_iofds.c */
+int request_io_fds(struct request *q);
+/* server_irq.c: */
+int request_irq_info(struct request *q);
+int request_set_irqs(struct request *q);
+/* Room for the state of all vectors, to be freed with free(). */
+int irqs_new(struct vuser_server *s, struct vuser_error *e);
+/* The client has left: of what it set up nothing stays. */
+void irqs_clear(struct vuser_server *s);
+
+/*
+ * server_watch.c: calls ready(arg, fd) when the owner says so and fd can be read. fd
+ * stays the caller's, who must end the watch before closing it. USAGE for an fd that is
+ * watched.
+ */
+void watches_init(struct watches *w);
+void watches_free(struct watches *w);
+int watch_add(struct vuser_server *s, int fd, void (*ready)(void *arg, int fd), void *arg,
+	      struct vuser_error *e);
+void watch_remove(struct vuser_server *s, int fd);
+void watches_call(struct watches *w);
+
 /*
  * Looks at the reply to a DMA_READ or DMA_WRITE of ours, whose forms differ between
  * peers; the data of a read ends up in buf. 0 or a negative errno.

@@ -18,23 +18,65 @@ int request_refuse(struct request *q, int err, const char *why)
 	return err;
 }
 
-int request_reply(struct request *q, const struct vuser_payload *p)
+/* The reply with copies of the descriptors, NULL if none is wanted or *err says why. */
+static struct vuser_exchange *make_reply(struct request *q, const struct vuser_payload *p,
+					 const int *fds, size_t nfds, int *err)
 {
 	struct vuser_exchange *reply;
 	uint8_t fixed[64];
 	size_t len;
 	void *out;
 
+	*err = EINVAL;
 	if (payload_encode_fixed(p, fixed, sizeof(fixed), &len, NULL))
-		return request_refuse(q, EINVAL, "the reply cannot be written");
+		return NULL;
+	*err = 0;
 	reply = proxy_reply(q->s->proxy, q->x, len + p->tail_len, &out);
 	if (!reply)
-		return 0;
+		return NULL;
 	memcpy(out, fixed, len);
 	if (p->tail_len)
 		memcpy((uint8_t *)out + len, p->tail, p->tail_len);
-	proxy_reply_send(q->s->proxy, reply);
+	if (nfds)
+		memcpy(reply->fds, fds, nfds * sizeof(fds[0]));
+	reply->nfds = nfds;
+	*err = exchange_settle_in(reply); /* the device keeps its own */
+	if (!*err)
+		return reply;
+	reply->nfds = 0;
+	proxy_release(q->s->proxy, reply);
+	return NULL;
+}
+
+int request_check_fds(struct request *q, size_t nfds)
+{
+	if (nfds <= VUSER_MAX_FDS_HELD && nfds <= q->s->theirs.max_msg_fds)
+		return 0;
+	return request_refuse(q, ENOSPC,
+			      "the answer has more descriptors than its max_msg_fds");
+}
+
+int request_reply_fds(struct request *q, const struct vuser_payload *p, const int *fds,
+		      size_t nfds)
+{
+	struct vuser_exchange *reply;
+	int err = request_check_fds(q, nfds);
+
+	if (err)
+		return err;
+	reply = make_reply(q, p, fds, nfds, &err);
+	if (err)
+		return request_refuse(q, err,
+				      nfds ? "the reply's descriptors cannot be sent"
+					   : "the reply cannot be written");
+	if (reply)
+		proxy_reply_send(q->s->proxy, reply);
 	return 0;
+}
+
+int request_reply(struct request *q, const struct vuser_payload *p)
+{
+	return request_reply_fds(q, p, NULL, 0);
 }
 
 int request_reply_empty(struct request *q)
@@ -243,39 +285,6 @@ static int do_info(struct request *q)
 	return request_reply(q, &p);
 }
 
-static int do_region_info(struct request *q)
-{
-	struct vuser_payload p = request_answer(q);
-	uint32_t index = p.u.region_info.index;
-
-	if (p.u.region_info.argsz < sizeof(p.u.region_info))
-		return request_refuse(q, EINVAL, "argsz is below the answer's size");
-	if (index >= q->s->desc->num_regions)
-		return request_refuse(q, EINVAL, "there is no such region");
-	p.u.region_info =
-		(struct vuser_region_info){ .argsz = sizeof(p.u.region_info),
-					    .flags = q->s->desc->regions[index].flags,
-					    .index = index,
-					    .size = q->s->desc->regions[index].size };
-	return request_reply(q, &p);
-}
-
-static int do_irq_info(struct request *q)
-{
-	struct vuser_payload p = request_answer(q);
-	uint32_t index = p.u.irq_info.index;
-
-	if (p.u.irq_info.argsz < sizeof(p.u.irq_info))
-		return request_refuse(q, EINVAL, "argsz is below the answer's size");
-	if (index >= q->s->desc->num_irqs)
-		return request_refuse(q, EINVAL, "there is no such interrupt type");
-	p.u.irq_info = (struct vuser_irq_info){ .argsz = sizeof(p.u.irq_info),
-						.flags = q->s->desc->irqs[index].flags,
-						.index = index,
-						.count = q->s->desc->irqs[index].count };
-	return request_reply(q, &p);
-}
-
 static int do_reset(struct request *q)
 {
 	int r;
@@ -287,100 +296,6 @@ static int do_reset(struct request *q)
 		 : request_reply_empty(q);
 }
 
-/* ---- Regions --------------------------------------------------------------------- */
-
-static int check_access(struct request *q, uint32_t region, uint64_t offset,
-			uint32_t count, uint32_t flag)
-{
-	const struct vuser_region_desc *d;
-
-	if (region >= q->s->desc->num_regions)
-		return request_refuse(q, EINVAL, "there is no such region");
-	d = &q->s->desc->regions[region];
-	if (count > q->s->max_data)
-		return request_refuse(q, EINVAL, "count is above max_data_xfer_size");
-	if (offset > d->size || count > d->size - offset)
-		return request_refuse(q, EINVAL, "it reaches beyond the region's end");
-	if (!(d->flags & flag))
-		return request_refuse(q, EPERM,
-				      flag == VUSER_REGION_READ
-					      ? "the region is not readable"
-					      : "the region is not writable");
-	return 0;
-}
-
-static int do_read(struct request *q)
-{
-	const struct vuser_region_access *a = &q->p->u.access;
-	struct vuser_exchange *reply;
-	uint8_t *out;
-	void *payload;
-	int r = check_access(q, a->region, a->offset, a->count, VUSER_REGION_READ);
-
-	if (r)
-		return r;
-	if (!q->s->desc->read)
-		return request_refuse(q, ENOTSUP, "the device cannot be read");
-	reply = proxy_reply(q->s->proxy, q->x, sizeof(*a) + a->count, &payload);
-	if (!reply)
-		return 0;
-	out = payload;
-	memcpy(out, q->x->bytes + VUSER_HEADER_SIZE, sizeof(*a));
-	memset(out + sizeof(*a), 0, a->count); /* nothing of ours must get out */
-	r = a->count ? q->s->desc->read(q->s->dev, a->region, a->offset, out + sizeof(*a),
-					a->count)
-		     : 0;
-	if (!r) {
-		proxy_reply_send(q->s->proxy, reply);
-		return 0;
-	}
-	proxy_release(q->s->proxy, reply);
-	return request_refuse(q, request_device_errno(r), "the device failed");
-}
-
-static int write_region(struct request *q, uint32_t region, uint64_t offset,
-			const void *data, uint32_t count)
-{
-	int r = check_access(q, region, offset, count, VUSER_REGION_WRITE);
-
-	if (r)
-		return r;
-	if (!q->s->desc->write)
-		return request_refuse(q, ENOTSUP, "the device cannot be written");
-	r = count ? q->s->desc->write(q->s->dev, region, offset, data, count) : 0;
-	return r ? request_refuse(q, request_device_errno(r), "the device failed") : 0;
-}
-
-static int do_write(struct request *q)
-{
-	const struct vuser_region_access *a = &q->p->u.access;
-	struct vuser_payload p = request_answer(q);
-	int r = write_region(q, a->region, a->offset, q->p->tail, a->count);
-
-	return r ? r : request_reply(q, &p);
-}
-
-/* The writes are done in order up to the first that fails; the reply says how many. */
-static int do_multi(struct request *q)
-{
-	struct vuser_payload p = request_answer(q);
-	struct vuser_multi_entry entry;
-	uint64_t done = 0;
-	int r = 0;
-
-	if (!q->s->write_multiple)
-		return request_refuse(q, ENOTSUP, "write_multiple was not agreed");
-	while (done < q->p->u.multi.wr_cnt && !r) {
-		vuser_multi_get(q->p, (size_t)done, &entry);
-		r = write_region(q, entry.region, entry.offset, entry.data, entry.count);
-		done += !r;
-	}
-	if (r && !done)
-		return r;
-	p.u.multi.wr_cnt = done;
-	return request_reply(q, &p);
-}
-
 /* ---- All of them ----------------------------------------------------------------- */
 
 static int (*const handlers[VUSER_CMD_LIMIT])(struct request *q) = {
@@ -388,12 +303,14 @@ static int (*const handlers[VUSER_CMD_LIMIT])(struct request *q) = {
 	[VUSER_CMD_DMA_MAP] = do_dma_map,
 	[VUSER_CMD_DMA_UNMAP] = do_dma_unmap,
 	[VUSER_CMD_DEVICE_GET_INFO] = do_info,
-	[VUSER_CMD_DEVICE_GET_REGION_INFO] = do_region_info,
-	[VUSER_CMD_DEVICE_GET_IRQ_INFO] = do_irq_info,
-	[VUSER_CMD_REGION_READ] = do_read,
-	[VUSER_CMD_REGION_WRITE] = do_write,
+	[VUSER_CMD_DEVICE_GET_REGION_INFO] = request_region_info,
+	[VUSER_CMD_DEVICE_GET_REGION_IO_FDS] = request_io_fds,
+	[VUSER_CMD_DEVICE_GET_IRQ_INFO] = request_irq_info,
+	[VUSER_CMD_DEVICE_SET_IRQS] = request_set_irqs,
+	[VUSER_CMD_REGION_READ] = request_read,
+	[VUSER_CMD_REGION_WRITE] = request_write,
 	[VUSER_CMD_DEVICE_RESET] = do_reset,
-	[VUSER_CMD_REGION_WRITE_MULTI] = do_multi,
+	[VUSER_CMD_REGION_WRITE_MULTI] = request_write_multi,
 };
 
 /* What holds for every command, before any is looked at. 0 or an errno. */

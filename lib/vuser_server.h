@@ -136,14 +136,16 @@ int vuser_server_dma_write(struct vuser_server *s, uint64_t iova, const void *bu
 			   size_t len);
 
 /*
- * Interrupts, for a device: section "DEVICE_SET_IRQS". Each fires the eventfd that the
- * client attached to the vector, if it did; one that is masked stays pending and fires
- * once when it is unmasked. Out of range does nothing.
+ * Interrupts, for a device: section "DEVICE_SET_IRQS"; from its callbacks, or while the
+ * server does not run. Each fires the eventfd that the client attached to the vector, if
+ * it did; one that is masked stays pending and fires once when it is unmasked. Never
+ * blocks, whatever the client does with its eventfds. Out of range does nothing.
  */
 void vuser_server_irq(struct vuser_server *s, uint32_t index, uint32_t vector);
 /*
  * A line: fires when it is raised, masks itself if the type is automasked, and fires
- * again when it is unmasked while still raised. Its level is kept when the client leaves.
+ * again when it is unmasked while still raised. One that is up fires as well when an
+ * eventfd is attached. Its level is kept when the client leaves.
  */
 void vuser_server_irq_level(struct vuser_server *s, uint32_t index, uint32_t vector,
 			    bool raised);
@@ -152,9 +154,10 @@ bool vuser_server_irq_attached(const struct vuser_server *s, uint32_t index,
 			       uint32_t vector);
 
 /*
- * Calls ready(dev, fd) between commands while fd can be read; it reads what there is. The
- * descriptor stays the device's and must be unwatched before it is closed. SYSTEM when it
- * cannot be watched, USAGE when it is already.
+ * Calls ready(dev, fd) between commands of a client, under the rules of work(), while fd
+ * can be read; it reads what there is. The descriptor stays the device's and must be
+ * unwatched before it is closed. SYSTEM when it cannot be watched, USAGE when it is
+ * already.
  */
 int vuser_server_watch(struct vuser_server *s, int fd, void (*ready)(void *dev, int fd),
 		       struct vuser_error *e) VUSER_CHECKED;

@@ -583,6 +583,7 @@ static const struct sample samples[] = {
 	{ VUSER_CMD_DEVICE_GET_INFO, "4444", { 16 }, false },
 	{ VUSER_CMD_DEVICE_GET_REGION_INFO, "444488", { 32 }, true },
 	{ VUSER_CMD_DEVICE_GET_IRQ_INFO, "4444", { 16 }, false },
+	{ VUSER_CMD_DEVICE_GET_REGION_IO_FDS, "4444", { 16 }, false },
 	{ VUSER_CMD_REGION_READ, "844", { 0, MEMORY, 4 }, false },
 	{ VUSER_CMD_REGION_WRITE, "8444", { 0, MEMORY, 4, 1 }, false },
 	{ VUSER_CMD_DEVICE_RESET, "", { 0 }, false },
@@ -724,7 +725,10 @@ static const struct lie lies[] = {
 	{ 0xffff, "z", { 4096 }, EINVAL },
 	{ VUSER_CMD_DMA_READ, "88", { 0, 4 }, EINVAL },
 	{ VUSER_CMD_DMA_WRITE, "884", { 0, 4, 0 }, EINVAL },
-	{ VUSER_CMD_DEVICE_GET_REGION_IO_FDS, "4444", { 16 }, ENOTSUP },
+	/* io fds: no room for the answer, unknown flags, no such region */
+	{ VUSER_CMD_DEVICE_GET_REGION_IO_FDS, "4444", { 15 }, EINVAL },
+	{ VUSER_CMD_DEVICE_GET_REGION_IO_FDS, "4444", { 16, 1 }, EINVAL },
+	{ VUSER_CMD_DEVICE_GET_REGION_IO_FDS, "4444", { 16, 0, REGIONS }, EINVAL },
 	{ VUSER_CMD_DEVICE_FEATURE, "44", { 8, VUSER_FEATURE_GET | 1 }, ENOTSUP },
 	{ VUSER_CMD_MIG_DATA_READ, "44", { 8, 0 }, ENOTSUP },
 	{ VUSER_CMD_MIG_DATA_WRITE, "44", { 8, 0 }, ENOTSUP },
@@ -877,12 +881,12 @@ static void descriptors_where_none_belong_are_refused_and_closed(void **state)
 		put_bytes(r->fd, msg, n, pipes, s->command == VUSER_CMD_DMA_MAP ? 2 : 1);
 		expect_error(r, 1, s->command, EINVAL);
 	}
-	/* Up to 16 are SET_IRQS' own; it is not offered. */
+	/* Up to 16 are SET_IRQS' own, if they are eventfds. */
 	put_bytes(r->fd, msg,
 		  message(msg, 2, VUSER_CMD_DEVICE_SET_IRQS, 0, "44444",
 			  VALUES(20, 36, 0, 0, 2)),
 		  pipes, 2);
-	expect_error(r, 2, VUSER_CMD_DEVICE_SET_IRQS, ENOTSUP);
+	expect_error(r, 2, VUSER_CMD_DEVICE_SET_IRQS, EINVAL);
 	expect_in_step(r);
 	close(pipes[0]);
 	close(pipes[1]);
