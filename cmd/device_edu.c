@@ -47,13 +47,27 @@ enum edu_register {
 };
 
 struct edu {
-	struct vuser_server *server; /* for DMA; not owned */
+	struct vuser_server *server; /* for DMA and interrupts; not owned */
 	struct pcicfg cfg;
 	uint64_t reg[REGS];
 	uint8_t buffer[BUFFER_SIZE];
 };
 
 /* ---- Interrupts ------------------------------------------------------------------ */
+
+/* The line as configuration space has it now, which may have disabled it. */
+static void drive_line(struct edu *edu)
+{
+	if (edu->server)
+		vuser_server_irq_level(edu->server, VUSER_IRQ_INTX, 0,
+				       pcicfg_intx(&edu->cfg));
+}
+
+static void send_message(struct edu *edu)
+{
+	if (edu->server)
+		vuser_server_irq(edu->server, VUSER_IRQ_MSI, 0);
+}
 
 /*
  * Adds bits to the interrupt status. Any that stands interrupts: by a message, which is
@@ -62,8 +76,14 @@ struct edu {
 static void edu_raise(struct edu *edu, uint32_t bits)
 {
 	edu->reg[REG_INTERRUPTS] |= bits;
-	if (edu->reg[REG_INTERRUPTS] && !pcicfg_msi_enabled(&edu->cfg))
+	if (!edu->reg[REG_INTERRUPTS])
+		return;
+	if (pcicfg_msi_enabled(&edu->cfg)) {
+		send_message(edu);
+	} else {
 		pcicfg_set_intx(&edu->cfg, true);
+		drive_line(edu);
+	}
 }
 
 static void edu_lower(struct edu *edu, uint32_t bits)
@@ -71,6 +91,7 @@ static void edu_lower(struct edu *edu, uint32_t bits)
 	edu->reg[REG_INTERRUPTS] &= ~(uint64_t)bits;
 	if (!edu->reg[REG_INTERRUPTS])
 		pcicfg_set_intx(&edu->cfg, false);
+	drive_line(edu);
 }
 
 /* ---- Registers ------------------------------------------------------------------- */
@@ -354,6 +375,7 @@ static int edu_write(void *dev, uint32_t region, uint64_t offset, const void *bu
 		/* A function that may send messages must not assert the line. */
 		if (pcicfg_msi_enabled(&edu->cfg))
 			pcicfg_set_intx(&edu->cfg, false);
+		drive_line(edu);
 		return 0;
 	default:
 		return -EINVAL;
@@ -368,6 +390,7 @@ static int edu_reset(void *dev)
 	for (unsigned i = 0; i < REGS; i++)
 		edu->reg[i] = registers[i].initial;
 	memset(edu->buffer, 0, sizeof(edu->buffer));
+	drive_line(edu);
 	return 0;
 }
 

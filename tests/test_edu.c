@@ -19,8 +19,13 @@
 static int fake_dma_read(struct vuser_server *s, uint64_t iova, void *buf, size_t len);
 static int fake_dma_write(struct vuser_server *s, uint64_t iova, const void *buf,
 			  size_t len);
+static void fake_irq(struct vuser_server *s, uint32_t index, uint32_t vector);
+static void fake_irq_level(struct vuser_server *s, uint32_t index, uint32_t vector,
+			   bool raised);
 #define vuser_server_dma_read  fake_dma_read
 #define vuser_server_dma_write fake_dma_write
+#define vuser_server_irq       fake_irq
+#define vuser_server_irq_level fake_irq_level
 #define device_edu	       edu_under_test
 extern const struct device_type edu_under_test;
 #include "device_edu.c"
@@ -35,6 +40,8 @@ struct vuser_server {
 	uint64_t iova; /* of the last transfer */
 	size_t len;
 	int error; /* what the next transfers fail with, after spoiling what they can */
+	bool line; /* as the device drives it */
+	unsigned messages;
 };
 
 static struct vuser_server server;
@@ -76,6 +83,21 @@ static int fake_dma_write(struct vuser_server *s, uint64_t iova, const void *buf
 		return -EFAULT;
 	memcpy(at, buf, len);
 	return 0;
+}
+
+static void fake_irq(struct vuser_server *s, uint32_t index, uint32_t vector)
+{
+	assert_int_equal(index, VUSER_IRQ_MSI);
+	assert_int_equal(vector, 0);
+	s->messages++;
+}
+
+static void fake_irq_level(struct vuser_server *s, uint32_t index, uint32_t vector,
+			   bool raised)
+{
+	assert_int_equal(index, VUSER_IRQ_INTX);
+	assert_int_equal(vector, 0);
+	s->line = raised;
 }
 
 /* ---- The device as a client uses it ---------------------------------------------- */
@@ -538,6 +560,79 @@ static void enabling_messages_takes_the_line_down(void **state)
 	assert_true(intx());
 }
 
+static void the_line_is_driven_while_a_bit_stands(void **state)
+{
+	(void)state;
+	bar_put(0x60, 4, 0);
+	assert_false(server.line);
+	bar_put(0x60, 4, 3);
+	assert_true(server.line);
+	bar_put(0x64, 4, 1);
+	assert_true(server.line);
+	bar_put(0x64, 4, 2);
+	assert_false(server.line);
+	bar_put(0x20, 4, 0x80);
+	bar_put(0x08, 4, 5);
+	finish();
+	assert_true(server.line);
+	assert_int_equal(server.messages, 0);
+}
+
+static void the_command_register_takes_the_line_down_and_gives_it_back(void **state)
+{
+	(void)state;
+	config_put(PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE);
+	bar_put(0x60, 4, 1);
+	assert_false(server.line);
+	config_put(PCI_COMMAND, 2, 0);
+	assert_true(server.line);
+	config_put(PCI_COMMAND + 1, 1, PCI_COMMAND_INTX_DISABLE >> 8);
+	assert_false(server.line);
+	bar_put(0x64, 4, 1);
+	config_put(PCI_COMMAND, 2, 0);
+	assert_false(server.line);
+}
+
+static void each_raise_is_a_message_once_they_are_enabled(void **state)
+{
+	(void)state;
+	bar_put(0x60, 4, 1);
+	assert_true(server.line);
+	config_put(0x42, 2, PCI_MSI_FLAGS_ENABLE);
+	assert_false(server.line);
+	assert_int_equal(server.messages, 0);
+	bar_put(0x60, 4, 1);
+	bar_put(0x60, 4, 2);
+	assert_int_equal(server.messages, 2);
+	bar_put(0x64, 4, 3);
+	bar_put(0x60, 4, 0); /* nothing stands */
+	assert_int_equal(server.messages, 2);
+	start_dma(0x40000, MEMORY_BASE, 8, 0x7);
+	finish();
+	assert_int_equal(server.messages, 3);
+	assert_false(server.line);
+}
+
+static void a_reset_takes_the_line_down(void **state)
+{
+	(void)state;
+	bar_put(0x60, 4, 1);
+	assert_true(server.line);
+	assert_int_equal(desc->reset(dev), 0);
+	assert_false(server.line);
+}
+
+static void without_a_server_nothing_is_driven(void **state)
+{
+	(void)state;
+	edu_under_test.attach(dev, NULL);
+	bar_put(0x60, 4, 1);
+	config_put(0x42, 2, PCI_MSI_FLAGS_ENABLE);
+	bar_put(0x60, 4, 2);
+	assert_false(server.line);
+	assert_int_equal(server.messages, 0);
+}
+
 /* ---- DMA ------------------------------------------------------------------------- */
 
 static void fill(uint8_t *at, size_t len, unsigned seed)
@@ -880,6 +975,11 @@ int main(void)
 		TEST(factorial_and_transfer_are_two_slices_of_work),
 		TEST(the_line_stays_until_all_is_acknowledged),
 		TEST(raising_nothing_raises_nothing),
+		TEST(the_line_is_driven_while_a_bit_stands),
+		TEST(the_command_register_takes_the_line_down_and_gives_it_back),
+		TEST(each_raise_is_a_message_once_they_are_enabled),
+		TEST(a_reset_takes_the_line_down),
+		TEST(without_a_server_nothing_is_driven),
 		TEST(a_disabled_line_still_shows_in_the_status),
 		TEST(messages_leave_the_line_alone),
 		TEST(enabling_messages_takes_the_line_down),
