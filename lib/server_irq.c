@@ -279,14 +279,11 @@ static int check_set(struct request *q, const struct vuser_irq_set *i)
 
 static void note_set(struct irq_type *t, const struct vuser_irq_set *i)
 {
-	if (i->flags != (DATA_EVENT | VUSER_SET_IRQS_TRIGGER))
-		t->setting_up = false;
-	else if (!t->set || (t->setting_up && i->start == t->set)) {
-		t->setting_up = true;
+	bool goes_on = !t->set || (t->setting_up && i->start == t->set);
+
+	t->setting_up = goes_on && i->flags == (DATA_EVENT | VUSER_SET_IRQS_TRIGGER);
+	if (t->setting_up)
 		t->set = i->start + i->count;
-	} else {
-		t->setting_up = false;
-	}
 }
 
 /* The descriptors take the place of those there were; none detach. 0 or an errno. */

@@ -259,6 +259,19 @@ static void what_cannot_be_mapped_now_is_described_without(void **state)
 	assert_int_equal(d.a.nfds, 0);
 }
 
+static void a_client_that_takes_no_descriptors_cannot_map(void **state)
+{
+	struct described d;
+
+	(void)state;
+	stepped_leave(&t);
+	stepped_come(&t, "{\"capabilities\":{\"max_msg_fds\":0}}");
+	describe(&d, SPARSE, 4064);
+	assert_int_equal(d.info.flags, ACCESS);
+	assert_int_equal(d.a.nfds, 0);
+	assert_int_equal(d.ncaps, 0);
+}
+
 static void a_descriptor_that_cannot_be_sent_is_an_error(void **state)
 {
 	struct answer a;
@@ -516,6 +529,7 @@ int main(void)
 		TEST(a_typed_region_says_its_type),
 		TEST(the_longest_chain_is_sent_whole),
 		TEST(what_cannot_be_mapped_now_is_described_without),
+		TEST(a_client_that_takes_no_descriptors_cannot_map),
 		TEST(a_descriptor_that_cannot_be_sent_is_an_error),
 		TEST(descriptors_of_answers_do_not_add_up),
 		TEST(answers_wait_in_the_queue_with_their_descriptors),
