@@ -254,6 +254,37 @@ static void check_entries(const struct vuser_payload *p)
 	}
 }
 
+/* What an entry has no use for is not written again; everything else is. */
+static void check_io_fds(const struct vuser_payload *p)
+{
+	struct vuser_io_fd all, again;
+	struct vuser_payload q = *p;
+	uint8_t bytes[48];
+	size_t entry;
+
+	if (p->command != VUSER_CMD_DEVICE_GET_REGION_IO_FDS || !p->reply || !p->tail_len)
+		return;
+	entry = p->tail_len / p->u.region_io_fds.count;
+	q.tail = bytes;
+	q.tail_len = entry;
+	q.u.region_io_fds.count = 1;
+	for (size_t i = 0; i < p->u.region_io_fds.count; i++) {
+		vuser_io_fd_get(p, i, &all);
+		FUZZ_REQUIRE(io_fd_size(&all, 1) ==
+				     (all.type == VUSER_IO_FD_SHADOW ? 48u : 40u),
+			     "io fds", "entry %zu takes %zu bytes", i,
+			     io_fd_size(&all, 1));
+		io_fd_put(bytes, entry, 0, &all);
+		vuser_io_fd_get(&q, 0, &again);
+		if (all.type != VUSER_IO_FD_SHADOW) {
+			all.shadow_index = 0;
+			all.shadow_offset = 0;
+		}
+		FUZZ_REQUIRE(memcmp(&again, &all, sizeof(all)) == 0, "io fds",
+			     "entry %zu is written otherwise than it was read", i);
+	}
+}
+
 /* ---- Chains of capabilities ---------------------------------------------------- */
 
 #define INFO 32u
@@ -583,6 +614,7 @@ static void check_payload(const struct payload_input *in, const uint8_t *buf)
 		check_decoded(&p, first, buf, in->len);
 		check_encoded(&p, first, buf, in->len);
 		check_entries(&p);
+		check_io_fds(&p);
 	}
 	check_arbitrary(in, first, buf);
 	check_split(in, first, buf, verdict, &p);

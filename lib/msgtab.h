@@ -102,11 +102,11 @@ void io_fd_put(void *buf, size_t entry, size_t n, const struct vuser_io_fd *in);
 
 /*
  * Writes the chain of capabilities that a region's description asks for, to follow the
- * fixed part of a GET_REGION_INFO reply, and returns its size; buf may be NULL, or has
- * room for REGIONCAP_ROOM. mapped: with those that say how to map it.
+ * fixed part of a GET_REGION_INFO reply, and returns its size; buf has REGIONCAP_ROOM.
+ * mapped: with those that say how to map it.
  */
 #define REGIONCAP_ROOM (16u + 16u + 8u + 16u * VUSER_MAX_SPARSE_AREAS)
-size_t regioncap_write(void *buf, const struct vuser_region_desc *d, bool mapped);
+size_t regioncap_write(uint8_t *buf, const struct vuser_region_desc *d, bool mapped);
 
 /* For checks: the tail must have exactly want bytes; field is what demands it. */
 int tail_must_be(const struct vuser_payload *p, size_t at, uint64_t want,

@@ -120,11 +120,9 @@ struct vuser_area vuser_regioncap_area(const struct vuser_regioncap *cap, uint32
 /* A capability's header at at of the chain; the next one follows body bytes behind it. */
 static size_t put_header(uint8_t *buf, size_t at, uint16_t id, size_t body)
 {
-	if (buf) {
-		put_uint(buf + at, 2, id);
-		put_uint(buf + at + 2, 2, 1);
-		put_uint(buf + at + 4, 4, INFO_SIZE + at + CAP_SIZE + body);
-	}
+	put_uint(buf + at, 2, id);
+	put_uint(buf + at + 2, 2, 1);
+	put_uint(buf + at + 4, 4, INFO_SIZE + at + CAP_SIZE + body);
 	return at + CAP_SIZE;
 }
 
@@ -132,21 +130,17 @@ static size_t put_areas(uint8_t *buf, size_t at, const struct vuser_region_desc 
 {
 	at = put_header(buf, at, VUSER_REGIONCAP_SPARSE_MMAP,
 			8 + (size_t)d->nr_areas * 16);
-	if (buf) {
-		put_uint(buf + at, 4, d->nr_areas);
-		put_uint(buf + at + 4, 4, 0);
-	}
+	put_uint(buf + at, 4, d->nr_areas);
+	put_uint(buf + at + 4, 4, 0);
 	at += 8;
 	for (uint32_t i = 0; i < d->nr_areas; i++, at += 16) {
-		if (!buf)
-			continue;
 		put_uint(buf + at, 8, d->areas[i].offset);
 		put_uint(buf + at + 8, 8, d->areas[i].size);
 	}
 	return at;
 }
 
-size_t regioncap_write(void *buf, const struct vuser_region_desc *d, bool mapped)
+size_t regioncap_write(uint8_t *buf, const struct vuser_region_desc *d, bool mapped)
 {
 	size_t len = 0, last = 0;
 
@@ -155,17 +149,15 @@ size_t regioncap_write(void *buf, const struct vuser_region_desc *d, bool mapped
 	if (d->type) {
 		last = len;
 		len = put_header(buf, len, VUSER_REGIONCAP_TYPE, 8);
-		if (buf) {
-			put_uint((uint8_t *)buf + len, 4, d->type);
-			put_uint((uint8_t *)buf + len + 4, 4, d->subtype);
-		}
+		put_uint(buf + len, 4, d->type);
+		put_uint(buf + len + 4, 4, d->subtype);
 		len += 8;
 	}
 	if (mapped && d->msix_mappable) {
 		last = len;
 		len = put_header(buf, len, VUSER_REGIONCAP_MSIX_MAPPABLE, 0);
 	}
-	if (len && buf)
-		put_uint((uint8_t *)buf + last + 4, 4, 0); /* the chain ends */
+	if (len)
+		put_uint(buf + last + 4, 4, 0); /* the chain ends */
 	return len;
 }
