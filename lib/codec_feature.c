@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Payloads about device features and migration data. */
+#include <string.h>
+#include <strings.h>
+
+#include "cursor.h"
+#include "feature.h"
 #include "msgtab.h"
 
 static const struct named feature_names[] = {
@@ -124,3 +129,139 @@ static const struct tail mig_bytes = { .name = "data",
 
 const struct layout layout_mig = { mig_fields, 2, 8, NULL, NULL };
 const struct layout layout_mig_data = { mig_fields, 2, 8, &mig_bytes, NULL };
+
+/* ---- Names of states --------------------------------------------------------------- */
+
+const char *vuser_device_state_name(uint32_t state)
+{
+	for (const struct named *n = device_states; n->name; n++)
+		if (n->value == state)
+			return n->name;
+	return NULL;
+}
+
+int vuser_device_state_number(const char *name)
+{
+	for (const struct named *n = device_states; n->name; n++)
+		if (strncasecmp(n->name, name, strlen(n->name) + 1) == 0)
+			return (int)n->value;
+	return -1;
+}
+
+/* ---- The data of a feature --------------------------------------------------------- */
+
+bool feature_read_migration(const void *data, size_t len, uint64_t *flags)
+{
+	struct cursor c = cursor_at(data, len);
+
+	*flags = cursor_u64(&c);
+	return !c.failed && c.off == len;
+}
+
+bool feature_read_state(const void *data, size_t len, struct feature_state *out)
+{
+	struct cursor c = cursor_at(data, len);
+
+	out->device_state = cursor_u32(&c);
+	out->data_fd = cursor_u32(&c);
+	return !c.failed && c.off == len;
+}
+
+bool feature_read_start(const void *data, size_t len, struct feature_start *out)
+{
+	struct cursor c = cursor_at(data, len);
+
+	out->page_size = cursor_u64(&c);
+	out->num_ranges = cursor_u32(&c);
+	(void)cursor_u32(&c); /* reserved */
+	return !c.failed && (len - c.off) % FEATURE_RANGE_SIZE == 0 &&
+	       (len - c.off) / FEATURE_RANGE_SIZE == out->num_ranges;
+}
+
+bool feature_read_report(const void *data, size_t len, struct feature_report *out)
+{
+	struct cursor c = cursor_at(data, len);
+
+	out->iova = cursor_u64(&c);
+	out->length = cursor_u64(&c);
+	out->page_size = cursor_u64(&c);
+	return !c.failed;
+}
+
+struct vuser_area feature_range(const void *data, size_t n)
+{
+	struct cursor c = cursor_at((const uint8_t *)data + FEATURE_START_SIZE +
+					    n * FEATURE_RANGE_SIZE,
+				    FEATURE_RANGE_SIZE);
+	struct vuser_area range;
+
+	range.offset = cursor_u64(&c);
+	range.size = cursor_u64(&c);
+	return range;
+}
+
+uint64_t feature_word(const void *data, size_t len, size_t n)
+{
+	struct cursor c = cursor_at(data, len);
+
+	if (!cursor_bytes(&c, FEATURE_REPORT_SIZE) ||
+	    n >= (len - c.off) / FEATURE_WORD_SIZE)
+		return 0;
+	(void)cursor_bytes(&c, n * FEATURE_WORD_SIZE);
+	return cursor_u64(&c);
+}
+
+size_t feature_write_migration(void *buf, uint64_t flags)
+{
+	put_uint(buf, 8, flags);
+	return FEATURE_MIGRATION_SIZE;
+}
+
+size_t feature_write_state(void *buf, uint32_t device_state)
+{
+	put_uint(buf, 4, device_state);
+	put_uint((uint8_t *)buf + 4, 4, UINT32_MAX);
+	return FEATURE_STATE_SIZE;
+}
+
+size_t feature_write_start(void *buf, uint64_t page_size, uint32_t num_ranges)
+{
+	put_uint(buf, 8, page_size);
+	put_uint((uint8_t *)buf + 8, 4, num_ranges);
+	put_uint((uint8_t *)buf + 12, 4, 0);
+	return FEATURE_START_SIZE;
+}
+
+size_t feature_write_range(void *buf, size_t n, struct vuser_area range)
+{
+	uint8_t *at = (uint8_t *)buf + FEATURE_START_SIZE + n * FEATURE_RANGE_SIZE;
+
+	put_uint(at, 8, range.offset);
+	put_uint(at + 8, 8, range.size);
+	return FEATURE_RANGE_SIZE;
+}
+
+size_t feature_write_report(void *buf, const struct feature_report *r)
+{
+	put_uint(buf, 8, r->iova);
+	put_uint((uint8_t *)buf + 8, 8, r->length);
+	put_uint((uint8_t *)buf + 16, 8, r->page_size);
+	return FEATURE_REPORT_SIZE;
+}
+
+size_t feature_write_word(void *buf, size_t n, uint64_t word)
+{
+	put_uint((uint8_t *)buf + FEATURE_REPORT_SIZE + n * FEATURE_WORD_SIZE,
+		 FEATURE_WORD_SIZE, word);
+	return FEATURE_WORD_SIZE;
+}
+
+size_t vuser_dirty_words(uint64_t length, uint64_t page_size)
+{
+	uint64_t pages;
+
+	if (!length || !page_size)
+		return 0;
+	pages = (length - 1) / page_size + 1; /* 0: 2^64 of them */
+	return (size_t)((pages - 1) / 64 + 1);
+}

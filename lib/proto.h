@@ -166,6 +166,7 @@ enum vuser_device_state {
 #define VUSER_MAX_LATE		 1024u	/* requests given up whose reply may still come */
 #define VUSER_MAX_PENDING	 16384u /* requests sent, reply due */
 #define VUSER_MAX_EVENTS	 16u	/* reports kept until somebody can hear them */
+#define VUSER_MAX_LOG_RANGES	 256u	/* of addresses, in one start of DMA logging */
 #define VUSER_MAX_VERSION_REPLY	 200u	/* a larger one does not fit QEMU's buffer */
 
 #endif
