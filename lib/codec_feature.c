@@ -258,10 +258,7 @@ size_t feature_write_word(void *buf, size_t n, uint64_t word)
 
 size_t vuser_dirty_words(uint64_t length, uint64_t page_size)
 {
-	uint64_t pages;
-
 	if (!length || !page_size)
 		return 0;
-	pages = (length - 1) / page_size + 1; /* 0: 2^64 of them */
-	return (size_t)((pages - 1) / 64 + 1);
+	return (size_t)((length - 1) / page_size / 64 + 1);
 }

@@ -83,6 +83,8 @@ struct vuser_exchange *proxy_next_failed(struct proxy *p);
  */
 struct vuser_exchange *proxy_reply(struct proxy *p, struct vuser_exchange *x, size_t len,
 				   void **payload);
+/* Makes its payload shorter: len bytes of it are left. */
+void proxy_reply_cut(struct vuser_exchange *reply, size_t len);
 void proxy_reply_send(struct proxy *p, struct vuser_exchange *reply);
 /* An error reply of 16 bytes, unless none is wanted; told to event() with why. */
 void proxy_refuse(struct proxy *p, struct vuser_exchange *x, int err, const char *why);

@@ -108,6 +108,12 @@ struct vuser_exchange *proxy_reply(struct proxy *p, struct vuser_exchange *x, si
 	return reply;
 }
 
+void proxy_reply_cut(struct vuser_exchange *reply, size_t len)
+{
+	reply->size = VUSER_HEADER_SIZE + len;
+	reply->h.size = (uint32_t)reply->size;
+}
+
 void proxy_reply_send(struct proxy *p, struct vuser_exchange *reply)
 {
 	pthread_mutex_lock(&p->lock);

@@ -27,6 +27,21 @@ void vuser_server_options_default(struct vuser_server_options *o)
 	o->caps.write_multiple = true;
 }
 
+static int check_migration(const struct vuser_migration_ops *ops, struct vuser_error *e)
+{
+	const uint64_t known = VUSER_MIGRATION_STOP_COPY | VUSER_MIGRATION_PRE_COPY;
+
+	if (!(ops->flags & VUSER_MIGRATION_STOP_COPY) || (ops->flags & ~known))
+		return error_set(e, VUSER_E_USAGE, EINVAL,
+				 "a device that migrates has stop-copy, and at most "
+				 "pre-copy beside it");
+	if (!ops->state || !ops->read || !ops->write)
+		return error_set(e, VUSER_E_USAGE, EINVAL,
+				 "a device that migrates changes its state, reads and "
+				 "writes it");
+	return 0;
+}
+
 int vuser_server_new(const struct vuser_device *desc, void *dev,
 		     const struct vuser_server_options *o, struct vuser_server **out,
 		     struct vuser_error *e)
@@ -38,6 +53,8 @@ int vuser_server_new(const struct vuser_device *desc, void *dev,
 		return error_set(e, VUSER_E_USAGE, EINVAL,
 				 "a device has at most %u regions and %u interrupt types",
 				 VUSER_MAX_REGIONS, VUSER_MAX_IRQS);
+	if (desc->migration && check_migration(desc->migration, e))
+		return VUSER_E_USAGE;
 	if ((o->caps.present & VUSER_CAP_MAX_DATA_XFER_SIZE) &&
 	    (!o->caps.max_data_xfer_size ||
 	     o->caps.max_data_xfer_size > VUSER_LIMIT_DATA_XFER))
@@ -53,6 +70,11 @@ int vuser_server_new(const struct vuser_device *desc, void *dev,
 	s->desc = desc;
 	s->dev = dev;
 	s->o = *o;
+	if (desc->migration)
+		s->o.caps.present |= VUSER_CAP_MIG_PGSIZE | VUSER_CAP_MIG_MAX_BITMAP_SIZE;
+	if (s->o.caps.migration_max_bitmap_size > VUSER_DEFAULT_MIG_BITMAP)
+		s->o.caps.migration_max_bitmap_size = VUSER_DEFAULT_MIG_BITMAP;
+	s->state = VUSER_STATE_RUNNING;
 	s->max_data = o->caps.max_data_xfer_size;
 	if (!(o->caps.present & VUSER_CAP_MAX_DATA_XFER_SIZE))
 		s->max_data = VUSER_DEFAULT_DATA_XFER;
@@ -128,6 +150,7 @@ static void detach(struct vuser_server *s)
 	atomic_store(&s->client, -1);
 	proxy_free(s->proxy);
 	s->proxy = NULL;
+	dirty_stop(&s->log);
 	iova_clear(&s->windows);
 	irqs_clear(s);
 	if (s->desc->left)
@@ -161,7 +184,7 @@ static bool work(struct vuser_server *s)
 		return false;
 	proxy_hold(s->proxy, true);
 	watches_call(&s->watches);
-	if (s->desc->work)
+	if (s->desc->work && server_is_running(s))
 		more = s->desc->work(s->dev);
 	s->handled = false;
 	proxy_hold(s->proxy, false);
@@ -302,6 +325,8 @@ static int access_memory(struct vuser_server *s, uint64_t iova, uint8_t *buf, si
 
 		if (!s->proxy)
 			return -EINTR;
+		if (!server_is_running(s))
+			return -EBUSY;
 		if (!w)
 			return -EFAULT;
 		if (!(w->w.prot & prot))
@@ -317,6 +342,8 @@ static int access_memory(struct vuser_server *s, uint64_t iova, uint8_t *buf, si
 				n = (size_t)s->max_data;
 			r = by_message(s, iova, buf, n, write);
 		}
+		if (write)
+			server_log_write(s, iova, n, r);
 		iova += n;
 		buf += n;
 		len -= n;

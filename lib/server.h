@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "dirty.h"
 #include "iova.h"
 #include "msgtab.h"
 #include "notify.h"
@@ -25,6 +26,7 @@ struct vuser_server {
 	struct vuser_server_options o;
 	uint64_t max_data; /* largest count of a transfer, as we tell it */
 	char *path;	   /* of the socket it made */
+	uint32_t state;	   /* of a device that migrates, enum vuser_device_state */
 	int listener;
 	atomic_int client; /* its socket, for vuser_server_stop() */
 	atomic_bool stopped;
@@ -39,8 +41,10 @@ struct vuser_server {
 	struct vuser_caps theirs;
 	bool write_multiple; /* agreed */
 	uint64_t max_maps;   /* as we told it */
+	uint64_t max_bitmap; /* bytes of a dirty bitmap */
 	bool handled;	     /* a command, since it was last cleared */
 	struct iova_table windows;
+	struct dirty_log log;
 };
 
 /* server_request.c: handles the client's commands. */
@@ -109,5 +113,26 @@ void watches_call(struct watches *w);
  */
 int server_check_dma_reply(struct vuser_server *s, struct vuser_exchange *x, size_t len,
 			   bool write, uint8_t *buf);
+
+/* server_feature.c, server_migration.c: handlers. */
+int request_device_feature(struct request *q);
+int request_mig_read(struct request *q);
+int request_mig_write(struct request *q);
+/* Getting and setting feature 2; get answers with feature_answer(). */
+int migration_get_state(struct request *q);
+int migration_set_state(struct request *q);
+/* The answer to a get with len bytes of data, or what it would take. */
+int feature_answer(struct request *q, const void *data, size_t len);
+/* The answer to a set or a probe: what was asked. */
+int feature_repeat(struct request *q);
+/* DMA_UNMAP of a window, whose dirty bitmap goes with the reply. */
+int feature_unmap(struct request *q, struct window *w);
+
+/* Whether the device may work, reach memory and interrupt: not while it is stopped. */
+bool server_is_running(const struct vuser_server *s);
+/* The device was reset. */
+void server_was_reset(struct vuser_server *s);
+/* A device's write to memory ended with r, 0 or a negative errno. */
+void server_log_write(struct vuser_server *s, uint64_t iova, size_t len, int r);
 
 #endif

@@ -103,6 +103,24 @@ int request_device_errno(int r)
 
 /* ---- VERSION --------------------------------------------------------------------- */
 
+/* Where all of them do not fit, those that say nothing new are left out. */
+static int write_caps(const struct vuser_caps *caps, char *json, size_t cap, size_t *len)
+{
+	struct vuser_caps short_caps = *caps, usual;
+	int r = vuser_caps_encode(caps, json, cap, len, NULL);
+
+	if (!r)
+		return 0;
+	vuser_caps_default(&usual);
+	if (caps->pgsizes == usual.pgsizes)
+		short_caps.present &= ~(unsigned)VUSER_CAP_PGSIZES;
+	if (caps->max_dma_maps == usual.max_dma_maps)
+		short_caps.present &= ~(unsigned)VUSER_CAP_MAX_DMA_MAPS;
+	if (caps->max_data_xfer_size == usual.max_data_xfer_size)
+		short_caps.present &= ~(unsigned)VUSER_CAP_MAX_DATA_XFER_SIZE;
+	return vuser_caps_encode(&short_caps, json, cap, len, NULL);
+}
+
 static int do_version(struct request *q)
 {
 	struct vuser_server *s = q->s;
@@ -131,8 +149,10 @@ static int do_version(struct request *q)
 	if (ours.max_dma_maps > s->theirs.max_dma_maps)
 		ours.max_dma_maps = s->theirs.max_dma_maps;
 	s->max_maps = ours.max_dma_maps;
-	if (vuser_caps_encode(&ours, json, sizeof(json) - VUSER_HEADER_SIZE - 4, &len,
-			      &e))
+	if (ours.migration_max_bitmap_size > s->theirs.migration_max_bitmap_size)
+		ours.migration_max_bitmap_size = s->theirs.migration_max_bitmap_size;
+	s->max_bitmap = ours.migration_max_bitmap_size;
+	if (write_caps(&ours, json, sizeof(json) - VUSER_HEADER_SIZE - 4, &len))
 		return request_refuse(q, EINVAL, "our capabilities do not fit");
 	p.tail = (const uint8_t *)json;
 	p.tail_len = len;
@@ -252,12 +272,13 @@ static int do_dma_unmap(struct request *q)
 
 	if (u->argsz < sizeof(*u))
 		return request_refuse(q, EINVAL, "argsz is below the payload's size");
-	if (u->flags & VUSER_DMA_UNMAP_DIRTY)
-		return request_refuse(q, ENOTSUP, "dirty bitmaps are not offered");
-	if (u->flags & ~VUSER_DMA_UNMAP_ALL)
+	if (u->flags & ~(VUSER_DMA_UNMAP_ALL | VUSER_DMA_UNMAP_DIRTY))
 		return request_refuse(q, EINVAL, "it has unknown flags");
+	if ((u->flags & VUSER_DMA_UNMAP_DIRTY) && !q->s->log.on)
+		return request_refuse(q, ENOTSUP,
+				      "there is a dirty bitmap while DMA is logged only");
 	if (u->flags & VUSER_DMA_UNMAP_ALL) {
-		if (u->address || u->size)
+		if (u->address || u->size || (u->flags & VUSER_DMA_UNMAP_DIRTY))
 			return request_refuse(q, EINVAL, "unmapping all takes no range");
 		iova_clear(&q->s->windows);
 		return request_reply(q, &p);
@@ -265,6 +286,8 @@ static int do_dma_unmap(struct request *q)
 	w = iova_exact(&q->s->windows, u->address, u->size);
 	if (!w)
 		return request_refuse(q, ENOENT, "exactly that range is not mapped");
+	if (u->flags & VUSER_DMA_UNMAP_DIRTY)
+		return feature_unmap(q, w);
 	iova_remove(&q->s->windows, w);
 	return request_reply(q, &p);
 }
@@ -292,8 +315,10 @@ static int do_reset(struct request *q)
 	if (!(q->s->desc->flags & VUSER_DEVICE_RESET) || !q->s->desc->reset)
 		return request_refuse(q, ENOTSUP, "the device has no reset");
 	r = q->s->desc->reset(q->s->dev);
-	return r ? request_refuse(q, request_device_errno(r), "the device failed")
-		 : request_reply_empty(q);
+	if (r)
+		return request_refuse(q, request_device_errno(r), "the device failed");
+	server_was_reset(q->s);
+	return request_reply_empty(q);
 }
 
 /* ---- All of them ----------------------------------------------------------------- */
@@ -311,6 +336,9 @@ static int (*const handlers[VUSER_CMD_LIMIT])(struct request *q) = {
 	[VUSER_CMD_REGION_WRITE] = request_write,
 	[VUSER_CMD_DEVICE_RESET] = do_reset,
 	[VUSER_CMD_REGION_WRITE_MULTI] = request_write_multi,
+	[VUSER_CMD_DEVICE_FEATURE] = request_device_feature,
+	[VUSER_CMD_MIG_DATA_READ] = request_mig_read,
+	[VUSER_CMD_MIG_DATA_WRITE] = request_mig_write,
 };
 
 /* What holds for every command, before any is looked at. 0 or an errno. */

@@ -27,9 +27,16 @@ struct vuser_irq_desc {
 	uint32_t count;
 };
 
-/* Migration of a device, section "DEVICE_FEATURE". */
+/*
+ * Migration of a device, section "DEVICE_FEATURE". None of the callbacks may be NULL. The
+ * server keeps the state, also when a client leaves, and sees to it that reading and
+ * writing happen in the right one. Only in running and pre-copy is the device asked to
+ * work and can it reach memory, also during the arc that ends them; to reads and writes
+ * of its regions it must always answer. A reset ends what there is of saving and
+ * resuming: the state is running then.
+ */
 struct vuser_migration_ops {
-	uint64_t flags; /* VUSER_MIGRATION_* */
+	uint64_t flags; /* VUSER_MIGRATION_STOP_COPY, and _PRE_COPY if it can do that */
 	/*
 	 * One arc: from the state before to this one, enum vuser_device_state. A negative
 	 * errno refuses it and the state stays what it was; where the device cannot go on
@@ -128,8 +135,9 @@ void vuser_server_stop(struct vuser_server *s);
  * The client's memory, for a device: by mapping or by the descriptor where one was given,
  * by DMA_READ and DMA_WRITE messages where not; within one window's permissions, across
  * windows that touch. Returns 0 or a negative errno: EFAULT outside any window, EPERM
- * against its permissions, EINTR when the client left meanwhile, else what it answered.
- * After an error some of the bytes may have been moved.
+ * against its permissions, EBUSY while the device is stopped for migration (or its state
+ * is error), EINTR when the client left meanwhile, else what it answered. After an error
+ * some of the bytes may have been moved. Writes are logged while the client wants it.
  */
 int vuser_server_dma_read(struct vuser_server *s, uint64_t iova, void *buf, size_t len);
 int vuser_server_dma_write(struct vuser_server *s, uint64_t iova, const void *buf,
