@@ -14,7 +14,7 @@
 #define OWN_CAPS                                                                         \
 	(VUSER_CAP_MAX_MSG_FDS | VUSER_CAP_MAX_DATA_XFER_SIZE | VUSER_CAP_MAX_DMA_MAPS | \
 	 VUSER_CAP_PGSIZES | VUSER_CAP_MIG_PGSIZE | VUSER_CAP_MIG_MAX_BITMAP_SIZE |      \
-	 VUSER_CAP_WRITE_MULTIPLE)
+	 VUSER_CAP_WRITE_MULTIPLE | VUSER_CAP_TWIN_SUPPORTED)
 
 /* Room in a message beside the data of the largest transfer. */
 #define MESSAGE_SLACK VUSER_MAX_REPLY_INFO
@@ -26,6 +26,7 @@ void vuser_options_default(struct vuser_options *o)
 	o->caps.present = OWN_CAPS;
 	o->caps.max_msg_fds = VUSER_LIMIT_MSG_FDS;
 	o->caps.write_multiple = true;
+	o->caps.twin_supported = true;
 }
 
 /* ---- Calls ------------------------------------------------------------------------- */
@@ -208,6 +209,8 @@ static int handshake(struct vuser_client *c, struct vuser_error *e)
 		r = check_version(c, x, &reply, e);
 		if (!r)
 			r = check_caps(c, x, &reply, e);
+		if (!r)
+			r = client_twin_take(c, x, e);
 		proxy_release(c->proxy, x);
 	}
 	free(text);
@@ -285,6 +288,7 @@ int vuser_client_attach(int fd, const struct vuser_options *o, struct vuser_clie
 		close(fd);
 		return error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory for a connection");
 	}
+	c->both = -1;
 	c->o = *o;
 	c->o.caps = heard(&o->caps);
 	c->lax = o->lax;
@@ -322,6 +326,7 @@ unsigned vuser_client_close(struct vuser_client *c)
 		return 0;
 	if (c->proxy)
 		outstanding = proxy_free(c->proxy);
+	client_twin_free(c);
 	iova_clear(&c->windows);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
@@ -347,21 +352,6 @@ void vuser_client_set_posting(struct vuser_client *c, bool posting, bool coalesc
 	update_coalescing(c);
 }
 
-int vuser_client_fd(const struct vuser_client *c)
-{
-	return proxy_fd(c->proxy);
-}
-
-short vuser_client_events(struct vuser_client *c)
-{
-	return proxy_events(c->proxy);
-}
-
-int vuser_client_process(struct vuser_client *c, struct vuser_error *e)
-{
-	return proxy_process(c->proxy, e);
-}
-
 struct vuser_version vuser_client_version(const struct vuser_client *c)
 {
 	return c->version;
@@ -380,9 +370,4 @@ const struct vuser_caps *vuser_client_theirs(const struct vuser_client *c)
 int vuser_client_lost(struct vuser_client *c, struct vuser_error *e)
 {
 	return proxy_lost(c->proxy, e);
-}
-
-void vuser_client_stats(struct vuser_client *c, struct vuser_stats *s)
-{
-	proxy_stats(c->proxy, s);
 }

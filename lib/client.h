@@ -15,6 +15,8 @@ struct known_region {
 
 struct vuser_client {
 	struct proxy *proxy;
+	struct proxy *twin; /* the server's commands come over it; NULL if not agreed */
+	int both;	    /* epoll descriptor of the two sockets, -1 without a twin */
 	struct vuser_options o;
 	struct vuser_version version;
 	struct vuser_caps theirs;
@@ -55,7 +57,16 @@ int client_bad_reply(struct vuser_client *c, struct vuser_exchange *x, size_t of
 /* Room in a request of the server's beside its data: the header and the longer head. */
 #define CLIENT_REQUEST_HEAD 32u
 
-/* client_dma.c: handles the server's requests. */
+/* client_dma.c: handles the server's requests, on the one socket or the other. */
 void client_request(void *arg, struct vuser_exchange *x);
+void client_twin_request(void *arg, struct vuser_exchange *x);
+
+/*
+ * client_twin.c: the second socket, section "VERSION". The reply to VERSION is in x, what
+ * it agrees to in c->theirs: takes the descriptor that is the socket.
+ */
+int client_twin_take(struct vuser_client *c, struct vuser_exchange *x,
+		     struct vuser_error *e) VUSER_CHECKED;
+void client_twin_free(struct vuser_client *c);
 
 #endif

@@ -410,14 +410,14 @@ static const char *why_not(int err, const char *how)
 
 /* A reply has the form of its command: head is 12 bytes where the peer's counts have 32
  * bits. */
-static void dma_read(struct vuser_client *c, struct vuser_exchange *x,
+static void dma_read(struct vuser_client *c, struct proxy *p, struct vuser_exchange *x,
 		     const struct vuser_dma_access *dma, size_t head)
 {
 	struct vuser_exchange *reply;
 	void *payload;
 	int err;
 
-	reply = proxy_reply(c->proxy, x, head + (size_t)dma->count, &payload);
+	reply = proxy_reply(p, x, head + (size_t)dma->count, &payload);
 	if (!reply)
 		return;
 	memcpy(payload, x->bytes + VUSER_HEADER_SIZE, head);
@@ -428,17 +428,17 @@ static void dma_read(struct vuser_client *c, struct vuser_exchange *x,
 				(size_t)dma->count, false, true);
 	pthread_mutex_unlock(&c->lock);
 	if (!err) {
-		proxy_reply_send(c->proxy, reply);
+		proxy_reply_send(p, reply);
 		return;
 	}
-	proxy_release(c->proxy, reply);
-	proxy_refuse(c->proxy, x, err, why_not(err, "the window is not readable"));
+	proxy_release(p, reply);
+	proxy_refuse(p, x, err, why_not(err, "the window is not readable"));
 }
 
-static void dma_write(struct vuser_client *c, struct vuser_exchange *x,
-		      const struct vuser_payload *p, size_t head)
+static void dma_write(struct vuser_client *c, struct proxy *p, struct vuser_exchange *x,
+		      const struct vuser_payload *command, size_t head)
 {
-	const struct vuser_dma_access *dma = &p->u.dma;
+	const struct vuser_dma_access *dma = &command->u.dma;
 	struct vuser_exchange *reply;
 	void *payload;
 	int err;
@@ -446,49 +446,62 @@ static void dma_write(struct vuser_client *c, struct vuser_exchange *x,
 	pthread_mutex_lock(&c->lock);
 	err = check_span(&c->windows, dma->address, dma->count, VUSER_DMA_WRITABLE);
 	if (!err)
-		err = copy_span(&c->windows, dma->address, (uint8_t *)(uintptr_t)p->tail,
-				(size_t)dma->count, true, true);
+		err = copy_span(&c->windows, dma->address,
+				(uint8_t *)(uintptr_t)command->tail, (size_t)dma->count,
+				true, true);
 	pthread_mutex_unlock(&c->lock);
 	if (err) {
-		proxy_refuse(c->proxy, x, err,
-			     why_not(err, "the window is not writable"));
+		proxy_refuse(p, x, err, why_not(err, "the window is not writable"));
 		return;
 	}
-	reply = proxy_reply(c->proxy, x, head, &payload);
+	reply = proxy_reply(p, x, head, &payload);
 	if (!reply)
 		return;
 	memcpy(payload, x->bytes + VUSER_HEADER_SIZE, head);
-	proxy_reply_send(c->proxy, reply);
+	proxy_reply_send(p, reply);
+}
+
+/* On the connection it came over. */
+static void answer(struct vuser_client *c, struct proxy *p, struct vuser_exchange *x)
+{
+	struct vuser_payload command;
+	struct vuser_error e;
+	size_t head;
+
+	if (x->h.command != VUSER_CMD_DMA_READ && x->h.command != VUSER_CMD_DMA_WRITE) {
+		proxy_refuse(p, x, EINVAL, "a server cannot send that");
+		return;
+	}
+	if (x->nfds) {
+		proxy_refuse(p, x, EINVAL, "it comes with descriptors");
+		return;
+	}
+	if (vuser_payload_decode(x->h.command, false, x->bytes + VUSER_HEADER_SIZE,
+				 x->size - VUSER_HEADER_SIZE, &command, &e)) {
+		proxy_refuse(p, x, EINVAL, e.text);
+		return;
+	}
+	if (command.u.dma.count > c->max_data) {
+		proxy_refuse(p, x, EINVAL, "count is above our max_data_xfer_size");
+		return;
+	}
+	head = x->size - VUSER_HEADER_SIZE - command.tail_len;
+	if (x->h.command == VUSER_CMD_DMA_READ)
+		dma_read(c, p, x, &command.u.dma, head);
+	else
+		dma_write(c, p, x, &command, head);
 }
 
 void client_request(void *arg, struct vuser_exchange *x)
 {
 	struct vuser_client *c = arg;
-	struct vuser_payload p;
-	struct vuser_error e;
-	size_t head;
 
-	if (x->h.command != VUSER_CMD_DMA_READ && x->h.command != VUSER_CMD_DMA_WRITE) {
-		proxy_refuse(c->proxy, x, EINVAL, "a server cannot send that");
-		return;
-	}
-	if (x->nfds) {
-		proxy_refuse(c->proxy, x, EINVAL, "it comes with descriptors");
-		return;
-	}
-	if (vuser_payload_decode(x->h.command, false, x->bytes + VUSER_HEADER_SIZE,
-				 x->size - VUSER_HEADER_SIZE, &p, &e)) {
-		proxy_refuse(c->proxy, x, EINVAL, e.text);
-		return;
-	}
-	if (p.u.dma.count > c->max_data) {
-		proxy_refuse(c->proxy, x, EINVAL,
-			     "count is above our max_data_xfer_size");
-		return;
-	}
-	head = x->size - VUSER_HEADER_SIZE - p.tail_len;
-	if (x->h.command == VUSER_CMD_DMA_READ)
-		dma_read(c, x, &p.u.dma, head);
-	else
-		dma_write(c, x, &p, head);
+	answer(c, c->proxy, x);
+}
+
+void client_twin_request(void *arg, struct vuser_exchange *x)
+{
+	struct vuser_client *c = arg;
+
+	answer(c, c->twin, x);
 }

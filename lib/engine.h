@@ -54,6 +54,7 @@ struct proxy {
 	bool waiting, kicked; /* that thread waits; was told */
 	short watched;	      /* the poll events it waits for */
 	int also;	      /* proxy_also(), -1 for none */
+	struct proxy *twin;   /* proxy_twin(); its lock is taken without ours only */
 	bool serving;	      /* the next wait is proxy_serve()'s own */
 	int also_watched;     /* by the thread that waits */
 	unsigned corks;	      /* above 0: what is started is queued */

@@ -462,6 +462,13 @@ void proxy_also(struct proxy *p, int fd)
 	pthread_mutex_unlock(&p->lock);
 }
 
+void proxy_twin(struct proxy *p, struct proxy *twin)
+{
+	pthread_mutex_lock(&p->lock);
+	p->twin = twin;
+	pthread_mutex_unlock(&p->lock);
+}
+
 void proxy_hold(struct proxy *p, bool on)
 {
 	pthread_mutex_lock(&p->lock);

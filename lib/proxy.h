@@ -101,6 +101,11 @@ int proxy_process(struct proxy *p, struct vuser_error *e) VUSER_CHECKED;
 int proxy_serve(struct proxy *p, struct vuser_error *e) VUSER_CHECKED;
 /* fd is not the proxy's; called before anything waits. -1 for none. */
 void proxy_also(struct proxy *p, int fd);
+/*
+ * Whoever waits on p waits on twin, too, and handles what comes there; Called before
+ * anything waits; twin must outlive all waits.
+ */
+void proxy_twin(struct proxy *p, struct proxy *twin);
 /* While held no request is handled: between two of them the owner may do as a handler
  * may. */
 void proxy_hold(struct proxy *p, bool on);

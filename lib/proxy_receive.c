@@ -361,14 +361,24 @@ static void stop_waiting(struct proxy *p)
 		p->kicked = read(p->kick, &count, sizeof(count)) < 0;
 }
 
+/* What has come over the twin socket; its end is told to event(), and nobody's failure.
+ */
+static void serve_twin(struct proxy *p)
+{
+	int r = proxy_process(p->twin, NULL);
+
+	(void)r;
+}
+
 /* Waits for the events, to be kicked, or for the owner's descriptor. 0, or a negative
  * errno. Called without the lock.
  */
 static int wait_ready(struct proxy *p, short events, uint64_t deadline)
 {
-	struct pollfd fds[3] = { { .fd = p->kick, .events = POLLIN },
+	struct pollfd fds[4] = { { .fd = p->kick, .events = POLLIN },
 				 { .fd = events ? p->fd : -1, .events = events },
-				 { .fd = p->also_watched, .events = POLLIN } };
+				 { .fd = p->also_watched, .events = POLLIN },
+				 { .fd = -1 } };
 	struct timespec ts, *tsp = NULL;
 	int r;
 
@@ -379,9 +389,15 @@ static int wait_ready(struct proxy *p, short events, uint64_t deadline)
 		ts.tv_nsec = left % 1000000000;
 		tsp = &ts;
 	}
-	r = ppoll(fds, 3, tsp, NULL);
+	if (p->twin && !proxy_lost(p->twin, NULL)) {
+		fds[3].fd = proxy_fd(p->twin);
+		fds[3].events = proxy_events(p->twin);
+	}
+	r = ppoll(fds, 4, tsp, NULL);
 	if (r < 0)
 		return -errno;
+	if (fds[3].revents)
+		serve_twin(p);
 	return r ? 0 : -EAGAIN;
 }
 
@@ -406,6 +422,8 @@ static ssize_t look_for_it(struct proxy *p, void *buf, size_t room, int *fds,
 			p->spin_misses = 0;
 			return n;
 		}
+		if (p->twin)
+			serve_twin(p);
 	} while (clock_now() < end);
 	p->spin_misses++;
 	return -EAGAIN;

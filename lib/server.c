@@ -22,9 +22,10 @@ void vuser_server_options_default(struct vuser_server_options *o)
 	vuser_caps_default(&o->caps);
 	o->caps.present = VUSER_CAP_MAX_MSG_FDS | VUSER_CAP_MAX_DATA_XFER_SIZE |
 			  VUSER_CAP_MAX_DMA_MAPS | VUSER_CAP_PGSIZES |
-			  VUSER_CAP_WRITE_MULTIPLE;
+			  VUSER_CAP_WRITE_MULTIPLE | VUSER_CAP_TWIN_SUPPORTED;
 	o->caps.max_msg_fds = VUSER_LIMIT_MSG_FDS;
 	o->caps.write_multiple = true;
+	o->caps.twin_supported = true;
 }
 
 static int check_migration(const struct vuser_migration_ops *ops, struct vuser_error *e)
@@ -80,6 +81,7 @@ int vuser_server_new(const struct vuser_device *desc, void *dev,
 		s->max_data = VUSER_DEFAULT_DATA_XFER;
 	s->listener = -1;
 	atomic_init(&s->client, -1);
+	atomic_init(&s->twin_fd, -1);
 	atomic_init(&s->stopped, false);
 	watches_init(&s->watches);
 	r = irqs_new(s, e);
@@ -111,7 +113,9 @@ int vuser_server_listen(struct vuser_server *s, const char *path, struct vuser_e
 	return r;
 }
 
-int vuser_server_attach(struct vuser_server *s, int fd, struct vuser_error *e)
+/* Both of its sockets know the same limits. */
+static struct proxy *connection(struct vuser_server *s, int fd,
+				void (*request)(void *arg, struct vuser_exchange *x))
 {
 	struct proxy_options po = { .sends = VUSER_S2C,
 				    .limit = s->max_data + MESSAGE_SLACK,
@@ -120,8 +124,40 @@ int vuser_server_attach(struct vuser_server *s, int fd, struct vuser_error *e)
 				    .trace = s->o.trace,
 				    .event = s->o.event,
 				    .arg = s->o.arg,
-				    .request = server_request,
+				    .request = request,
 				    .request_arg = s };
+
+	return proxy_new(fd, &po);
+}
+
+static void twin_request(void *arg, struct vuser_exchange *x)
+{
+	struct vuser_server *s = arg;
+
+	proxy_refuse(s->twin, x, EINVAL,
+		     "commands of the client do not go over the twin socket");
+}
+
+int server_twin(struct vuser_server *s, int *fd)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+		return errno;
+	s->twin = connection(s, pair[0], twin_request);
+	if (!s->twin) {
+		close(pair[1]);
+		return ENOMEM;
+	}
+	atomic_store(&s->twin_fd, pair[0]);
+	if (atomic_load(&s->stopped))
+		shutdown(pair[0], SHUT_RDWR);
+	*fd = pair[1];
+	return 0;
+}
+
+int vuser_server_attach(struct vuser_server *s, int fd, struct vuser_error *e)
+{
 	int r = channel_check(fd, e);
 
 	if (!r && s->proxy)
@@ -130,7 +166,7 @@ int vuser_server_attach(struct vuser_server *s, int fd, struct vuser_error *e)
 		close(fd);
 		return r;
 	}
-	s->proxy = proxy_new(fd, &po);
+	s->proxy = connection(s, fd, server_request);
 	if (!s->proxy)
 		return error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory for a connection");
 	proxy_also(s->proxy, s->watches.epoll);
@@ -148,6 +184,10 @@ static void detach(struct vuser_server *s)
 	if (!s->proxy)
 		return;
 	atomic_store(&s->client, -1);
+	atomic_store(&s->twin_fd, -1);
+	if (s->twin)
+		proxy_free(s->twin);
+	s->twin = NULL;
 	proxy_free(s->proxy);
 	s->proxy = NULL;
 	dirty_stop(&s->log);
@@ -271,6 +311,9 @@ void vuser_server_stop(struct vuser_server *s)
 	fd = atomic_load(&s->client);
 	if (fd >= 0)
 		shutdown(fd, SHUT_RDWR);
+	fd = atomic_load(&s->twin_fd);
+	if (fd >= 0)
+		shutdown(fd, SHUT_RDWR);
 	if (s->listener >= 0)
 		shutdown(s->listener, SHUT_RDWR);
 }
@@ -283,6 +326,7 @@ static int by_message(struct vuser_server *s, uint64_t iova, uint8_t *buf, size_
 {
 	struct vuser_payload p = { .command = write ? VUSER_CMD_DMA_WRITE
 						    : VUSER_CMD_DMA_READ };
+	struct proxy *proxy = s->twin ? s->twin : s->proxy;
 	struct vuser_exchange *x;
 	struct vuser_error e;
 	uint8_t fixed[16];
@@ -294,13 +338,13 @@ static int by_message(struct vuser_server *s, uint64_t iova, uint8_t *buf, size_
 	p.tail_len = write ? len : 0;
 	if (payload_encode_fixed(&p, fixed, sizeof(fixed), &fixed_len, &e))
 		return -EINVAL;
-	x = proxy_build(s->proxy, p.command, fixed, fixed_len, p.tail, p.tail_len, &e);
+	x = proxy_build(proxy, p.command, fixed, fixed_len, p.tail, p.tail_len, &e);
 	if (!x)
 		return -ENOMEM;
 	x->split = sizeof(fixed);
 	x->tail = write ? NULL : buf;
 	x->tail_cap = write ? 0 : len;
-	r = proxy_call(s->proxy, x, &e);
+	r = proxy_call(proxy, x, &e);
 	if (r == VUSER_E_REMOTE)
 		return e.err > 0 && e.err < 4096 ? -e.err : -EIO;
 	if (r)
@@ -308,7 +352,7 @@ static int by_message(struct vuser_server *s, uint64_t iova, uint8_t *buf, size_
 		       : r == VUSER_E_CLOSED ? -EINTR
 					     : -EIO;
 	r = server_check_dma_reply(s, x, len, write, buf);
-	proxy_release(s->proxy, x);
+	proxy_release(proxy, x);
 	return r;
 }
 

@@ -28,7 +28,8 @@ struct vuser_server {
 	char *path;	   /* of the socket it made */
 	uint32_t state;	   /* of a device that migrates, enum vuser_device_state */
 	int listener;
-	atomic_int client; /* its socket, for vuser_server_stop() */
+	atomic_int client;  /* its socket, for vuser_server_stop() */
+	atomic_int twin_fd; /* the same of the twin's */
 	atomic_bool stopped;
 	struct watches watches;
 	struct notify notify;
@@ -36,6 +37,7 @@ struct vuser_server {
 
 	/* The client's, gone when it leaves. */
 	struct proxy *proxy;
+	struct proxy *twin; /* our own commands go over it; NULL: over proxy */
 	bool versioned;
 	bool dropping; /* what it sent first ends the connection */
 	struct vuser_caps theirs;
@@ -75,6 +77,11 @@ int request_reply_empty(struct request *q);
 int request_reply_fds(struct request *q, const struct vuser_payload *p, const int *fds,
 		      size_t nfds);
 int request_check_fds(struct request *q, size_t nfds);
+/*
+ * server.c: makes the twin socket, section "VERSION". The client's end goes to *fd, which
+ * the caller closes once it is sent. 0 or an errno.
+ */
+int server_twin(struct vuser_server *s, int *fd);
 /* A device's negative errno as it goes to the wire. */
 int request_device_errno(int r);
 

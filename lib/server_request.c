@@ -121,14 +121,30 @@ static int write_caps(const struct vuser_caps *caps, char *json, size_t cap, siz
 	return vuser_caps_encode(&short_caps, json, cap, len, NULL);
 }
 
+/* The client's end of a twin socket, -1 if there will be none. */
+static int agree_on_twin(struct vuser_server *s, struct vuser_caps *ours)
+{
+	int fd = -1;
+
+	if ((ours->present & VUSER_CAP_TWIN_SUPPORTED) && ours->twin_supported &&
+	    s->theirs.twin_supported && s->theirs.max_msg_fds >= 1)
+		(void)server_twin(s, &fd); /* for want of descriptors one socket does */
+	ours->present &= ~(unsigned)(VUSER_CAP_TWIN_SUPPORTED | VUSER_CAP_TWIN_FD_INDEX);
+	if (fd >= 0)
+		ours->present |= VUSER_CAP_TWIN_SUPPORTED | VUSER_CAP_TWIN_FD_INDEX;
+	ours->twin_fd_index = 0;
+	return fd;
+}
+
 static int do_version(struct request *q)
 {
 	struct vuser_server *s = q->s;
 	struct vuser_payload p = request_answer(q);
 	struct vuser_caps ours = s->o.caps;
 	struct vuser_error e;
-	char json[VUSER_MAX_VERSION_REPLY];
-	size_t len;
+	char json[2 * VUSER_MAX_VERSION_REPLY];
+	size_t len, room = VUSER_MAX_VERSION_REPLY - VUSER_HEADER_SIZE - 4;
+	int twin = -1, r;
 
 	if (s->versioned)
 		return request_refuse(q, EINVAL, "the version was negotiated already");
@@ -152,13 +168,22 @@ static int do_version(struct request *q)
 	if (ours.migration_max_bitmap_size > s->theirs.migration_max_bitmap_size)
 		ours.migration_max_bitmap_size = s->theirs.migration_max_bitmap_size;
 	s->max_bitmap = ours.migration_max_bitmap_size;
-	if (write_caps(&ours, json, sizeof(json) - VUSER_HEADER_SIZE - 4, &len))
-		return request_refuse(q, EINVAL, "our capabilities do not fit");
-	p.tail = (const uint8_t *)json;
-	p.tail_len = len;
-	s->dropping = false;
-	s->versioned = true;
-	return request_reply(q, &p);
+	twin = agree_on_twin(s, &ours);
+	if (twin >= 0) /* a client that knows of these has room for them */
+		room = sizeof(json);
+	r = write_caps(&ours, json, room, &len);
+	if (!r) {
+		p.tail = (const uint8_t *)json;
+		p.tail_len = len;
+		s->dropping = false;
+		s->versioned = true;
+		r = request_reply_fds(q, &p, &twin, twin >= 0);
+	} else {
+		r = request_refuse(q, EINVAL, "our capabilities do not fit");
+	}
+	if (twin >= 0)
+		close(twin);
+	return r;
 }
 
 /* ---- DMA windows ----------------------------------------------------------------- */
