@@ -20,5 +20,6 @@ struct device_type {
 };
 
 extern const struct device_type device_edu;
+extern const struct device_type device_demo;
 
 #endif

@@ -8,7 +8,7 @@
 #include "session.h"
 #include "words.h"
 
-static const struct device_type *const devices[] = { &device_edu, NULL };
+static const struct device_type *const devices[] = { &device_edu, &device_demo, NULL };
 #define NDEVICES (sizeof(devices) / sizeof(devices[0]) - 1)
 
 const char *device_name_at(size_t i)

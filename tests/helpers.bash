@@ -30,7 +30,7 @@ until_true() {
 
 # Starts the embedded device at $SOCK.
 start_server() {
-	"$VFUCTL" serve --socket-path="$SOCK" --device=edu "$@" \
+	"$VFUCTL" serve --socket-path="$SOCK" --device="${DEVICE:-edu}" "$@" \
 		2>"$BATS_TEST_TMPDIR/server.log" 3>&- &
 	SERVER=$!
 	until_true test -S "$SOCK"

@@ -16,6 +16,8 @@ setup() {
 	[ -f "$dest/usr/include/vuser/vuser.h" ]
 	[ -f "$dest/usr/lib/pkgconfig/libvuser.pc" ]
 	[ -f "$dest/usr/share/man/man1/vfuctl.1" ]
+	[ -f "$dest/usr/share/man/man3/libvuser.3" ]
+	[ -f "$dest/usr/share/man/man7/vfio-user.7" ]
 	make --no-print-directory uninstall DESTDIR="$dest" PREFIX=/usr SAN= >/dev/null
 	run find "$dest" -type f -o -type l
 	[ -z "$output" ]
