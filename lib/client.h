@@ -27,7 +27,8 @@ struct vuser_client {
 	uint64_t limit;	      /* of a message of the server's */
 	struct known_region regions[VUSER_MAX_REGIONS];
 	struct iova_table windows;
-	uint64_t last_window; /* number of the last one made */
+	uint64_t last_window;	       /* number of the last one made */
+	uint32_t irqs[VUSER_MAX_IRQS]; /* of each type: the vectors below are enabled */
 };
 
 /*
