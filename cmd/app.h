@@ -40,6 +40,7 @@ struct dma_file {
 };
 
 struct shell;
+struct irqs;
 
 struct app {
 	struct settings set;
@@ -60,6 +61,7 @@ struct app {
 	struct vuser_event lost;    /* not told yet */
 	struct vuser_event refused; /* the last one, a reply */
 	struct dma_file *files;
+	struct irqs *irqs; /* NULL until one is attached */
 
 	struct vuser_trace *trace;
 	uint64_t mark; /* number of the last message before the command began */

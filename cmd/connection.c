@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app.h"
+#include "irqs.h"
 
 /* ---- Reports that no call returns ---------------------------------------------- */
 
@@ -152,6 +152,7 @@ unsigned connection_close(struct app *app)
 
 	app->client = NULL;
 	app->has_lost = app->lost_told = false;
+	irqs_forget(app);
 	free(app->peer);
 	app->peer = NULL;
 	connection_sweep_files(app);
@@ -215,18 +216,22 @@ void connection_show_bytes(struct app *app)
 int connection_poll(struct app *app, int fd, int timeout)
 {
 	bool stands = connection_stands(app);
-	struct pollfd fds[2] = { { .fd = fd, .events = POLLIN }, { .fd = -1 } };
+	struct pollfd fds[3] = { { .fd = fd, .events = POLLIN },
+				 { .fd = -1 },
+				 { .fd = irqs_prompt_fd(app, &timeout),
+				   .events = POLLIN } };
 	struct vuser_error e;
 
 	if (stands) {
 		fds[1].fd = vuser_client_fd(app->client);
 		fds[1].events = vuser_client_events(app->client);
 	}
-	if (poll(fds, 2, timeout) < 0)
+	if (poll(fds, 3, timeout) < 0)
 		return errno == EINTR ? -1 : 0;
 	if (fds[1].revents && vuser_client_process(app->client, &e) != 0 &&
 	    !connection_stands(app) && !app->lost_told)
 		tell_lost(app);
+	irqs_prompt_tell(app);
 	return fds[0].revents != 0;
 }
 

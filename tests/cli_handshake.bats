@@ -14,13 +14,6 @@ teardown() {
 	stop_peers
 }
 
-# Little-endian bytes of a number: le BYTES NUMBER.
-le() {
-	local i
-
-	for ((i = 0; i < $1; i++)); do printf '%02x' $((($2 >> 8 * i) & 255)); done
-}
-
 # A message in hex: message ID COMMAND FLAGS PAYLOAD-HEX [SIZE].
 message() {
 	le 2 "$1"

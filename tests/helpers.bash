@@ -6,6 +6,7 @@ bats_require_minimum_version 1.5.0
 
 VFUCTL=$(realpath "${VFUCTL:-$BATS_TEST_DIRNAME/../build/san/vfuctl}")
 export VFUCTL
+PEER=$(realpath "${PEER:-$BATS_TEST_DIRNAME/../build/san/tests/peer}")
 # Sanitizers must not look like a failure that was expected.
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:exitcode=99}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1:exitcode=99}"
@@ -76,6 +77,52 @@ vfu() {
 
 alone() {
 	run --separate-stderr "$VFUCTL" "$@"
+}
+
+# Plays a server at $SOCK from the script on standard input, see peer.c. What it hears is in
+# peer.log.
+play() {
+	cat >"$BATS_TEST_TMPDIR/peer.script"
+	"$PEER" --listen="$SOCK" "$BATS_TEST_TMPDIR/peer.script" \
+		>"$BATS_TEST_TMPDIR/peer.log" 2>&1 3>&- &
+	SERVER=$!
+	until_true test -S "$SOCK"
+}
+
+# The script was played to its end.
+played() {
+	local status=0
+
+	wait "$SERVER" || status=$?
+	SERVER=
+	[ "$status" -eq 0 ] || {
+		echo "the peer ended with $status:"
+		cat "$BATS_TEST_TMPDIR/peer.log"
+		return 1
+	}
+}
+
+# Little-endian bytes of a number: le BYTES NUMBER; of numbers of 32 and 64 bits.
+le() {
+	local i
+
+	for ((i = 0; i < $1; i++)); do printf '%02x' $((($2 >> 8 * i) & 255)); done
+}
+u32() {
+	local n
+
+	for n; do le 4 "$n"; done
+}
+u64() {
+	local n
+
+	for n; do le 8 "$n"; done
+}
+
+# For such a script: the handshake with capabilities, "max_msg_fds":8.
+greets() {
+	echo recv
+	echo "reply 00000200 $(printf '{"capabilities":{%s}}\0' "$1" | xxd -p | tr -d '\n')"
 }
 
 explain() {

@@ -18,7 +18,14 @@
  *   reply-size N [HEX]  as reply, but the header claims N bytes
  *   send HEX         sends these bytes as they are
  *   fd N             N descriptors of /dev/null go with the next bytes sent
+ *   eventfd          an eventfd does
+ *   memfd N          a memory file of N bytes does, each the low byte of its offset
+ *   shrink N         makes the last memory file N bytes long
+ *   bytes N          prints the first N bytes of the last memory file in hex
+ *   count            waits for the first eventfd and prints what it has counted
+ *   fire N           adds 1 to descriptor N of those received, which are kept from 0 on
  *   sleep MS         waits for so many milliseconds
+ *   await            waits for a line on the standard input
  *   drain            reads and forgets until the other side closes
  *   close            closes the connection; the end of the script does so too
  *
@@ -38,6 +45,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -49,6 +58,7 @@
 #define MAX_FDS	    253u	 /* the kernel passes no more at once */
 #define MAX_MESSAGE (256u << 20) /* of the other side's */
 #define MAX_ERRNO   4096
+#define MAX_KEPT    256u
 
 struct bytes {
 	uint8_t *p;
@@ -66,7 +76,12 @@ struct step {
 struct peer {
 	int fd;
 	unsigned line;
-	unsigned nfds; /* to go with the next bytes */
+	unsigned nulls;	   /* of /dev/null, to go with the next bytes */
+	int fds[MAX_KEPT]; /* others to go with them; they stay open */
+	unsigned nfds;
+	int event, memory;  /* the first of the one, the last of the other; -1 */
+	int kept[MAX_KEPT]; /* that came */
+	unsigned nkept;
 	struct bytes last;
 };
 
@@ -120,21 +135,25 @@ static void send_bytes(struct peer *p, const void *bytes, size_t len)
 	} control = { .buf = { 0 } };
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	int fds[MAX_FDS], null = -1;
+	int fds[MAX_FDS + MAX_KEPT], null = -1;
+	unsigned nfds = p->nulls + p->nfds;
 	ssize_t n;
 
-	if (p->nfds) {
+	if (nfds > MAX_FDS)
+		fail(2, p->line, "more than %u descriptors", MAX_FDS);
+	if (nfds) {
 		null = open("/dev/null", O_RDWR | O_CLOEXEC);
 		if (null < 0)
 			fail(1, p->line, "/dev/null: %s", strerror(errno));
-		for (unsigned i = 0; i < p->nfds; i++)
+		memcpy(fds, p->fds, p->nfds * sizeof(int));
+		for (unsigned i = p->nfds; i < nfds; i++)
 			fds[i] = null;
 		msg.msg_control = control.buf;
-		msg.msg_controllen = CMSG_SPACE(p->nfds * sizeof(int));
-		control.align.cmsg_len = CMSG_LEN(p->nfds * sizeof(int));
+		msg.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+		control.align.cmsg_len = CMSG_LEN(nfds * sizeof(int));
 		control.align.cmsg_level = SOL_SOCKET;
 		control.align.cmsg_type = SCM_RIGHTS;
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), fds, p->nfds * sizeof(int));
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), fds, nfds * sizeof(int));
 	}
 	while (iov.iov_len) {
 		n = sendmsg(p->fd, &msg, MSG_NOSIGNAL);
@@ -149,13 +168,13 @@ static void send_bytes(struct peer *p, const void *bytes, size_t len)
 	}
 	if (null >= 0)
 		close(null);
-	p->nfds = 0;
+	p->nulls = p->nfds = 0;
 }
 
-/* Closes the descriptors that came and returns their number. */
-static unsigned drop_fds(struct msghdr *msg)
+/* Keeps the descriptors that came, as far as there is room, and returns their number. */
+static unsigned keep_fds(struct peer *p, struct msghdr *msg)
 {
-	unsigned dropped = 0;
+	unsigned came = 0;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -164,11 +183,15 @@ static unsigned drop_fds(struct msghdr *msg)
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		memcpy(fds, CMSG_DATA(c), n * sizeof(int));
-		for (size_t i = 0; i < n; i++)
-			close(fds[i]);
-		dropped += (unsigned)n;
+		for (size_t i = 0; i < n; i++) {
+			if (p->nkept < MAX_KEPT)
+				p->kept[p->nkept++] = fds[i];
+			else
+				close(fds[i]);
+		}
+		came += (unsigned)n;
 	}
-	return dropped;
+	return came;
 }
 
 /* At most len bytes; 0 at the end. */
@@ -192,7 +215,7 @@ static size_t recv_some(struct peer *p, void *buf, size_t len, unsigned *nfds)
 		return 0;
 	if (n < 0)
 		fail(1, p->line, "receiving: %s", strerror(errno));
-	*nfds += drop_fds(&msg);
+	*nfds += keep_fds(p, &msg);
 	return (size_t)n;
 }
 
@@ -329,7 +352,76 @@ static void play_send(struct peer *p, const struct step *s)
 
 static void play_fd(struct peer *p, const struct step *s)
 {
-	p->nfds = (unsigned)s->number;
+	p->nulls = (unsigned)s->number;
+}
+
+/* fd, which stays open until the end, goes with the next bytes. */
+static int pass(struct peer *p, int fd, const char *what)
+{
+	if (fd < 0)
+		fail(1, p->line, "%s: %s", what, strerror(errno));
+	if (p->nfds == MAX_KEPT)
+		fail(2, p->line, "too many descriptors");
+	p->fds[p->nfds++] = fd;
+	return fd;
+}
+
+static void play_eventfd(struct peer *p, const struct step *s)
+{
+	int fd = pass(p, eventfd(0, EFD_CLOEXEC), "eventfd");
+
+	(void)s;
+	p->event = p->event < 0 ? fd : p->event;
+}
+
+static void play_memfd(struct peer *p, const struct step *s)
+{
+	uint8_t byte;
+
+	p->memory = pass(p, memfd_create("peer", MFD_CLOEXEC), "memfd");
+	for (uint64_t i = 0; i < s->number; i++) {
+		byte = (uint8_t)i;
+		if (pwrite(p->memory, &byte, 1, (off_t)i) != 1)
+			fail(1, p->line, "memfd: %s", strerror(errno));
+	}
+}
+
+static void play_shrink(struct peer *p, const struct step *s)
+{
+	if (ftruncate(p->memory, (off_t)s->number) != 0)
+		fail(1, p->line, "shrinking: %s", strerror(errno));
+}
+
+static void play_bytes(struct peer *p, const struct step *s)
+{
+	uint8_t byte;
+
+	for (uint64_t i = 0; i < s->number; i++) {
+		if (pread(p->memory, &byte, 1, (off_t)i) != 1)
+			fail(1, p->line, "there is no byte %u", (unsigned)i);
+		printf("%02x", byte);
+	}
+	putchar('\n');
+	fflush(stdout);
+}
+
+static void play_count(struct peer *p, const struct step *s)
+{
+	uint64_t count;
+
+	(void)s;
+	if (read(p->event, &count, sizeof(count)) != sizeof(count))
+		fail(1, p->line, "no eventfd: %s", strerror(errno));
+	printf("%llu\n", (unsigned long long)count);
+	fflush(stdout);
+}
+
+static void play_fire(struct peer *p, const struct step *s)
+{
+	uint64_t one = 1;
+
+	if (s->number >= p->nkept || write(p->kept[s->number], &one, sizeof(one)) < 0)
+		fail(1, p->line, "descriptor %u cannot be fired", (unsigned)s->number);
 }
 
 static void play_sleep(struct peer *p, const struct step *s)
@@ -340,6 +432,18 @@ static void play_sleep(struct peer *p, const struct step *s)
 	(void)p;
 	while (nanosleep(&ts, &ts) != 0 && errno == EINTR)
 		;
+}
+
+static void play_await(struct peer *p, const struct step *s)
+{
+	int c;
+
+	(void)s;
+	do
+		c = getchar();
+	while (c != '\n' && c != EOF);
+	if (c == EOF)
+		fail(1, p->line, "the standard input ended");
 }
 
 static void play_drain(struct peer *p, const struct step *s)
@@ -367,7 +471,14 @@ static const struct verb verbs[] = {
 	{ "reply-size", NUMBER_HEX, play_reply_size, 0 },
 	{ "send", HEX, play_send, 0 },
 	{ "fd", NUMBER, play_fd, MAX_FDS },
+	{ "eventfd", NOTHING, play_eventfd, 0 },
+	{ "memfd", NUMBER, play_memfd, 1u << 20 },
+	{ "shrink", NUMBER, play_shrink, 1u << 20 },
+	{ "bytes", NUMBER, play_bytes, 1u << 20 },
+	{ "count", NOTHING, play_count, 0 },
+	{ "fire", NUMBER, play_fire, MAX_KEPT },
 	{ "sleep", NUMBER, play_sleep, 60000 },
+	{ "await", NOTHING, play_await, 0 },
 	{ "drain", NOTHING, play_drain, 0 },
 	{ "close", NOTHING, play_close, 0 },
 };
@@ -533,7 +644,7 @@ int main(int argc, char **argv)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	const char *listening, *path;
-	struct peer p = { .fd = -1 };
+	struct peer p = { .fd = -1, .event = -1, .memory = -1 };
 	struct step *steps;
 	size_t n;
 

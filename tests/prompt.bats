@@ -234,6 +234,52 @@ enter() {
 	see 0x010000ed
 }
 
+# A peer with one interrupt. It fires it when a line comes through fd 7, and with a second line a
+# thousand times.
+play_interrupt() {
+	local enabled
+
+	enabled=$(printf '%s\n' recv "reply $(u32 16 5 0 1)" recv "reply $(u32 16 5 0 1)" \
+		recv reply)
+	stop_server
+	mkfifo go
+	{
+		printf 'version\n%s\nawait\nfire 0\n' "$enabled"
+		printf 'await\n'
+		printf 'fire 0\n%.0s' {1..1000}
+		echo drain
+	} >script
+	"$PEER" --listen="$SOCK" script <go >peer.log 2>&1 3>&- &
+	SERVER=$!
+	exec 7>go
+	until_true test -S "$SOCK"
+}
+
+@test "an interrupt is shown at once, and the line survives" {
+	play_interrupt
+	terminal -s "$SOCK"
+	see "vfuctl:edu.sock>"
+	enter "irq enable intx"
+	types "echo half a li"
+	see_last "vfuctl:edu.sock> echo half a li"
+	echo >&7
+	see "vfuctl: interrupt: intx (masked now)"
+	see_last "vfuctl:edu.sock> echo half a li"
+	types "ne"
+	press Enter
+	see "half a line"
+	# A storm takes one line, or two if it was noticed between two of its interrupts.
+	echo >&7
+	see " times) (masked now)"
+	enter "irq list"
+	see "1001"
+	[ "$(screen | grep -c "vfuctl: interrupt: intx")" -le 3 ]
+	enter quit
+	see "ended with 0"
+	exec 7>&-
+	played
+}
+
 @test "the server's DMA requests are answered while it waits for a key" {
 	terminal -s "$SOCK"
 	see "vfuctl:edu.sock>"
