@@ -110,14 +110,17 @@ void failure_text(const struct failure *f, char *buf, size_t cap)
 {
 	const char *says = vuser_errno_text(f->err);
 	FILE *out = fmemopen(buf, cap, "w");
+	size_t len = strlen(f->text), tail = strlen(says);
 
 	buf[0] = '\0';
 	if (!out)
 		return;
-	fputs(f->text, out);
-	if (f->err && strstr(f->text, says))
-		fprintf(out, " (%s)", vuser_errno_name(f->err));
-	else if (f->err)
+	/* Where the text ends with what the errno says, the name comes first, too. */
+	if (f->err && len > tail + 2 && strcmp(f->text + len - tail, says) == 0 &&
+	    memcmp(f->text + len - tail - 2, ": ", 2) == 0)
+		len -= tail + 2;
+	fprintf(out, "%.*s", (int)len, f->text);
+	if (f->err)
 		fprintf(out, ": %s (%s)", vuser_errno_name(f->err), says);
 	if (f->has_offset)
 		fprintf(out, ", at offset %zu%s%s", f->offset, f->field[0] ? ", " : "",

@@ -62,7 +62,7 @@ teardown() {
 	fails 1 "serve: cannot listen at $SOCK"
 	touch file
 	alone serve --socket-path=file
-	fails 1 "file: Address already in use (EADDRINUSE)"
+	fails 1 "file: EADDRINUSE (Address already in use)"
 	[ -f file ]
 	alone serve --socket-path=/nonexistent/s
 	fails 1 ENOENT
