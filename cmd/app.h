@@ -61,7 +61,8 @@ struct app {
 	struct vuser_event lost;    /* not told yet */
 	struct vuser_event refused; /* the last one, a reply */
 	struct dma_file *files;
-	struct irqs *irqs; /* NULL until one is attached */
+	struct vuser_mapped *mapped[VUSER_MAX_REGIONS]; /* those used with -m */
+	struct irqs *irqs;				/* NULL until one is attached */
 
 	struct vuser_trace *trace;
 	uint64_t mark; /* number of the last message before the command began */
@@ -130,6 +131,11 @@ int connection_wait(struct app *app, int fd, int64_t ns);
 int connection_poll(struct app *app, int fd, int timeout);
 /* Closes files whose windows are gone. */
 void connection_sweep_files(struct app *app);
+
+/* ---- mapping.c ----------------------------------------------------------------- */
+
+/* Unmaps all regions. */
+void mapping_drop_all(struct app *app);
 
 /* ---- tracing.c ----------------------------------------------------------------- */
 

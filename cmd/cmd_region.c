@@ -46,12 +46,14 @@ int target_read(struct app *app, struct target t, uint64_t offset, unsigned widt
 	uint8_t bytes[8] = { 0 };
 	int rc;
 
-	if (t.dma)
+	if (t.map)
+		rc = mapping_copy(app, t.region, offset, bytes, width, false);
+	else if (t.dma)
 		rc = vuser_mem_read(app->client, offset, bytes, width, &e);
 	else
 		rc = vuser_read(app->client, t.region, offset, bytes, width, &e);
 	*value = from_bytes(bytes, width);
-	return rc ? fail_from(app, &e) : FAIL_NONE;
+	return rc && !t.map ? fail_from(app, &e) : rc;
 }
 
 int target_write(struct app *app, struct target t, uint64_t offset, unsigned width,
@@ -62,6 +64,8 @@ int target_write(struct app *app, struct target t, uint64_t offset, unsigned wid
 	int rc;
 
 	to_bytes(bytes, value, width);
+	if (t.map)
+		return mapping_copy(app, t.region, offset, bytes, width, true);
 	if (t.dma)
 		rc = vuser_mem_write(app->client, offset, bytes, width, &e);
 	else
@@ -75,6 +79,8 @@ void target_json(struct app *app, struct target t, uint64_t offset, uint64_t cou
 		json_count(json(app), "region", t.region);
 	json_hex(json(app), t.dma ? "address" : "offset", offset);
 	json_count(json(app), "count", count);
+	if (t.map)
+		json_bool(json(app), "mmap", true);
 }
 
 /* ---- read, write --------------------------------------------------------------- */
@@ -105,6 +111,9 @@ int run_read(struct app *app, const struct args *a)
 
 int check_write(struct app *app, const struct args *a)
 {
+	if (arg(a, "-m") && arg(a, "-p"))
+		return fail(app, FAIL_USAGE, 0,
+			    "-m sends no message that could be posted with -p");
 	return check_fits(app, arg_number(a, "VALUE", 0), arg_width(a, "WIDTH"));
 }
 
@@ -244,21 +253,28 @@ static int run_poll(struct app *app, const struct args *a)
 	return FAIL_NONE;
 }
 
+#define MAPPED                                                                            \
+	"With -m it goes by mmap of the region's descriptor instead of a message, as a\n" \
+	"guest would do it; see regions for the areas of a region that allow that.\n"
+
 static const struct command rows[] = {
 	{ .name = "read",
-	  .synopsis = "REGION OFFSET [WIDTH]",
+	  .synopsis = "[-m] REGION OFFSET [WIDTH]",
 	  .summary = "read one value",
 	  .help = "Prints it as hex, two digits for each of its 1, 2, 4 (unless told otherwise) or\n"
-		  "8 bytes.\n\n"
+		  "8 bytes.\n\n" MAPPED "\n"
 		  "    read bar0 0x10\n"
 		  "    read config 0 2\n",
 	  .run = run_read,
 	  .flags = CMD_CONNECTED | CMD_VALUE },
 	{ .name = "write",
-	  .synopsis = "[-p] REGION OFFSET VALUE [WIDTH]",
+	  .synopsis = "[-m] [-p] REGION OFFSET VALUE [WIDTH]",
 	  .summary = "write one value",
-	  .help = "-p posts it: no reply is asked for, and an error is not seen. Posted writes may\n"
-		  "be gathered into REGION_WRITE_MULTI (see set coalesce).\n\n"
+	  .help = "-p posts it: no reply is asked for. That the server did it, or refused it, is\n"
+		  "not known: all there is to know is that posted writes were handled before the\n"
+		  "next command that has a reply. An error that a server sends all the same, against\n"
+		  "the protocol, is told when it comes, and status counts it. Posted writes may be\n"
+		  "gathered into REGION_WRITE_MULTI (see set coalesce).\n\n" MAPPED "\n"
 		  "    write bar0 0x08 5\n",
 	  .run = run_write,
 	  .check = check_write,
@@ -272,27 +288,29 @@ static const struct command rows[] = {
 	  .check = check_multi,
 	  .flags = CMD_CONNECTED },
 	{ .name = "dump",
-	  .synopsis = "REGION OFFSET COUNT",
+	  .synopsis = "[-m] REGION OFFSET COUNT",
 	  .summary = "hex dump",
 	  .help = "A line that repeats the one before is left out, and a * stands there. See\n"
-		  "set width.\n",
+		  "set width.\n\n" MAPPED,
 	  .run = run_dump,
 	  .check = check_dump,
 	  .flags = CMD_CONNECTED },
 	{ .name = "fill",
-	  .synopsis = "REGION OFFSET COUNT BYTE",
+	  .synopsis = "[-m] REGION OFFSET COUNT BYTE",
 	  .summary = "write the same byte everywhere",
+	  .help = MAPPED,
 	  .run = run_fill,
 	  .flags = CMD_CONNECTED },
 	{ .name = "save",
-	  .synopsis = "REGION OFFSET COUNT FILE",
+	  .synopsis = "[-m] REGION OFFSET COUNT FILE",
 	  .summary = "copy from the region to a file",
-	  .help = "FILE is written over. What was read before a failure stays in it.\n",
+	  .help = "FILE is written over. What was read before a failure stays in it.\n\n" MAPPED,
 	  .run = run_save,
 	  .flags = CMD_CONNECTED },
 	{ .name = "load",
-	  .synopsis = "REGION OFFSET FILE",
+	  .synopsis = "[-m] REGION OFFSET FILE",
 	  .summary = "copy a file to the region",
+	  .help = MAPPED,
 	  .run = run_load,
 	  .flags = CMD_CONNECTED },
 	{ .name = "poll",

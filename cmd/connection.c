@@ -24,6 +24,7 @@ static void say_event(struct app *app, const struct vuser_event *ev, const char 
 	struct failure f;
 
 	failure_from(&f, &ev->error);
+	f.err = ev->error.err; /* of an error reply that nobody waits for */
 	f.len = ev->len < sizeof(f.bytes) ? ev->len : sizeof(f.bytes);
 	if (f.has_offset && f.offset < f.len)
 		f.len = f.offset + 1;
@@ -48,9 +49,10 @@ static void on_event(void *arg, const struct vuser_event *ev)
 		return;
 	}
 	say_event(app, ev,
-		  ev->kind == VUSER_EVENT_UNKNOWN ? "capabilities"
-		  : ev->kind == VUSER_EVENT_LATE  ? "late reply"
-						  : "protocol");
+		  ev->kind == VUSER_EVENT_UNKNOWN  ? "capabilities"
+		  : ev->kind == VUSER_EVENT_LATE   ? "late reply"
+		  : ev->kind == VUSER_EVENT_POSTED ? "posted write"
+						   : "protocol");
 	if (breaks_protocol(ev) && !app->shell)
 		app_note_status(app, fail_status(FAIL_PROTOCOL, 0));
 }
@@ -153,6 +155,7 @@ unsigned connection_close(struct app *app)
 	app->client = NULL;
 	app->has_lost = app->lost_told = false;
 	irqs_forget(app);
+	mapping_drop_all(app);
 	free(app->peer);
 	app->peer = NULL;
 	connection_sweep_files(app);

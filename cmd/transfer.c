@@ -15,7 +15,9 @@ struct target target_of(const struct args *a, uint64_t *offset)
 	const char *iova = arg(a, "IOVA");
 
 	*offset = arg_number(a, iova ? "IOVA" : "OFFSET", 0);
-	return (struct target){ iova != NULL, iova ? 0 : arg_region(a, "REGION") };
+	return (struct target){ .dma = iova != NULL,
+				.map = arg(a, "-m") != NULL,
+				.region = iova ? 0 : arg_region(a, "REGION") };
 }
 
 /* ---- Ranges -------------------------------------------------------------------- */
@@ -67,6 +69,8 @@ int transfer_check(struct app *app, struct target t, uint64_t offset, uint64_t c
 		return fail(app, FAIL_USAGE, 0,
 			    "0x%" PRIx64 " bytes at 0x%" PRIx64 " end beyond 64 bits",
 			    count, offset);
+	if (t.map)
+		return mapping_check(app, t.region, offset, count);
 	return t.dma ? check_windows(app, offset, count)
 		     : check_region(app, t.region, offset, count);
 }
@@ -97,7 +101,7 @@ static int setup(struct transfer *x)
 {
 	uint64_t ours, theirs, limit = MAX_PIECE;
 
-	if (!x->target.dma) {
+	if (!x->target.dma && !x->target.map) {
 		ours = vuser_client_offered(x->app->client)->max_data_xfer_size;
 		theirs = vuser_client_theirs(x->app->client)->max_data_xfer_size;
 		limit = ours && ours < limit ? ours : limit;
@@ -115,12 +119,14 @@ static int setup(struct transfer *x)
 	return FAIL_NONE;
 }
 
-/* Our own memory: nothing to wait for. */
-static int move_dma(struct transfer *x, uint64_t at, void *data, size_t len)
+/* Memory that is here: nothing to wait for. */
+static int move_here(struct transfer *x, uint64_t at, void *data, size_t len)
 {
 	struct vuser_client *c = x->app->client;
 	struct vuser_error e;
 
+	if (x->target.map)
+		return mapping_copy(x->app, x->target.region, at, data, len, x->out);
 	if (x->out ? vuser_mem_write(c, at, data, len, &e)
 		   : vuser_mem_read(c, at, data, len, &e))
 		return fail_from(x->app, &e);
@@ -139,8 +145,8 @@ static int start(struct transfer *x, size_t slot)
 	p->len = (size_t)(left < x->piece ? left : x->piece);
 	x->started += p->len;
 	rc = x->out ? x->fn(x->arg, data, p->len) : FAIL_NONE;
-	if (rc || x->target.dma)
-		return rc ? rc : move_dma(x, at, data, p->len);
+	if (rc || x->target.dma || x->target.map)
+		return rc ? rc : move_here(x, at, data, p->len);
 	if (x->out)
 		rc = vuser_start_write(c, x->target.region, at, data, p->len, &p->x, &e);
 	else

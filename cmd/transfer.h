@@ -7,10 +7,11 @@
 
 struct target {
 	bool dma; /* offset is an address of DMA memory */
+	bool map; /* the region by its mapping instead of messages */
 	uint32_t region;
 };
 
-/* What the arguments mean: REGION and OFFSET, or IOVA. */
+/* What the arguments mean: REGION and OFFSET, perhaps -m, or IOVA. */
 struct target target_of(const struct args *a, uint64_t *offset);
 
 /*
@@ -49,6 +50,14 @@ int check_dump(struct app *app, const struct args *a);
 int run_fill(struct app *app, const struct args *a);
 int run_save(struct app *app, const struct args *a);
 int run_load(struct app *app, const struct args *a);
+
+/* ---- mapping.c: -m --------------------------------------------------------------- */
+
+/* Whether count bytes at offset are in areas that are mapped. */
+int mapping_check(struct app *app, uint32_t region, uint64_t offset, uint64_t count);
+/* Copies them out of the region, or into it. */
+int mapping_copy(struct app *app, uint32_t region, uint64_t offset, void *data,
+		 size_t len, bool write);
 
 /* A bar on a terminal for what takes longer than half a second. */
 struct progress {

@@ -46,6 +46,55 @@ teardown() {
 	prints $'0xfffffff8\n0xfffffff6'
 }
 
+# A peer with a bar0 of 256 bytes, its capabilities, and its standard input.
+play_bar0() {
+	stop_server
+	play "${2-/dev/null}" <<-END
+		$(greets "$1")
+		recv
+		reply $(u32 32 3 0 0)$(u64 256 0)
+		$(cat)
+	END
+}
+
+@test "an error that comes for a posted write is told, and counted" {
+	play_bar0 "" <<-END
+		recv
+		reply-error EINVAL
+		recv
+		reply $(u64 4)$(u32 0 4 0x12345678)
+		drain
+	END
+	vfu -c 'write -p bar0 0 1; read bar0 4; status'
+	[ "$status" -eq 3 ]
+	[[ $stderr == *"posted write: a reply to REGION_WRITE, id "*"EINVAL (Invalid argument)"* ]]
+	contains 0x12345678
+	grep -Eq '^errors of posted writes +1$' <<<"$output"
+	played
+}
+
+@test "posted writes that cannot go at once are gathered if that was agreed" {
+	cd "$BATS_TEST_TMPDIR"
+	mkfifo go commands
+	exec 7<>go 8<>commands
+	play_bar0 '"write_multiple":true' go <<<$'await\ndrain'
+	"$VFUCTL" -s "$SOCK" <commands >out 2>err 3>&- 7>&- 8>&- &
+	local pid=$!
+	multi_sent() {
+		echo status >&8
+		grep -q REGION_WRITE_MULTI out
+	}
+	echo 'repeat 3000 write -p bar0 4 7; echo all queued' >&8
+	until_true grep -q "all queued" out
+	echo >&7
+	until_true multi_sent
+	echo quit >&8
+	wait "$pid"
+	[ ! -s err ]
+	played
+	exec 7>&- 8>&-
+}
+
 @test "multi writes several values with one message" {
 	vfu -c 'multi bar0 4 1 4 bar0 4 2 4; read bar0 4; trace show 4'
 	[ "$status" -eq 0 ]

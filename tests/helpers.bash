@@ -80,11 +80,11 @@ alone() {
 }
 
 # Plays a server at $SOCK from the script on standard input, see peer.c. What it hears is in
-# peer.log.
+# peer.log. Its own standard input is what follows, if anything does.
 play() {
 	cat >"$BATS_TEST_TMPDIR/peer.script"
 	"$PEER" --listen="$SOCK" "$BATS_TEST_TMPDIR/peer.script" \
-		>"$BATS_TEST_TMPDIR/peer.log" 2>&1 3>&- &
+		<"${1-/dev/null}" >"$BATS_TEST_TMPDIR/peer.log" 2>&1 3>&- &
 	SERVER=$!
 	until_true test -S "$SOCK"
 }

@@ -243,16 +243,16 @@ play_interrupt() {
 		recv reply)
 	stop_server
 	mkfifo go
-	{
-		printf 'version\n%s\nawait\nfire 0\n' "$enabled"
-		printf 'await\n'
-		printf 'fire 0\n%.0s' {1..1000}
-		echo drain
-	} >script
-	"$PEER" --listen="$SOCK" script <go >peer.log 2>&1 3>&- &
-	SERVER=$!
-	exec 7>go
-	until_true test -S "$SOCK"
+	exec 7<>go
+	play go <<-END
+		version
+		$enabled
+		await
+		fire 0
+		await
+		$(printf 'fire 0\n%.0s' {1..1000})
+		drain
+	END
 }
 
 @test "an interrupt is shown at once, and the line survives" {
