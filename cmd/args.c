@@ -35,7 +35,9 @@ static int take(struct reader *r, const char *name, size_t len, const char *kind
 	char choice[80];
 
 	if (problem && !*problem) {
-		snprintf(choice, sizeof(choice), "is none of %.*s", (int)kind_len, kind);
+		snprintf(choice, sizeof(choice), "is %s %.*s",
+			 memchr(kind, '|', kind_len) ? "none of" : "not", (int)kind_len,
+			 kind);
 		problem = choice;
 	}
 	if (problem)

@@ -9,7 +9,7 @@
 
 /* ---- Values and bytes ---------------------------------------------------------- */
 
-static void to_bytes(uint8_t *bytes, uint64_t value, unsigned width)
+void value_to_bytes(uint8_t *bytes, uint64_t value, unsigned width)
 {
 	const uint8_t *at = (const uint8_t *)&value;
 
@@ -63,7 +63,7 @@ int target_write(struct app *app, struct target t, uint64_t offset, unsigned wid
 	uint8_t bytes[8];
 	int rc;
 
-	to_bytes(bytes, value, width);
+	value_to_bytes(bytes, value, width);
 	if (t.map)
 		return mapping_copy(app, t.region, offset, bytes, width, true);
 	if (t.dma)
@@ -102,7 +102,7 @@ int run_read(struct app *app, const struct args *a)
 		fprintf(text(app), "0x%0*" PRIx64 "\n", (int)width * 2, value);
 		return FAIL_NONE;
 	}
-	to_bytes(bytes, value, width);
+	value_to_bytes(bytes, value, width);
 	target_json(app, t, offset, width);
 	json_data(json(app), "data", bytes, width);
 	json_value(json(app), "value", value, width);
@@ -145,7 +145,7 @@ static size_t multi_entries(const struct args *a, struct vuser_multi_entry *entr
 		word_number(a->v[4 * n + 2].word, &value);
 		word_width(a->v[4 * n + 3].word, &width);
 		e->count = width;
-		to_bytes(e->data, value, width);
+		value_to_bytes(e->data, value, width);
 	}
 	return n;
 }

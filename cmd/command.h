@@ -37,6 +37,7 @@ extern const struct command_group *const command_groups[];
 extern const struct command_group connection_commands;
 extern const struct command_group device_commands;
 extern const struct command_group region_commands;
+extern const struct command_group iofd_commands;
 extern const struct command_group dma_commands;
 extern const struct command_group irq_commands;
 extern const struct command_group message_commands;

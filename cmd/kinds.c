@@ -135,9 +135,10 @@ enum complete complete_kind(const char *command, const char *name, size_t len)
 {
 	const struct kind *k = find_kind(command, name, len);
 
-	return k			? k->complete
-	       : memchr(name, '|', len) ? COMPLETE_LITERALS
-					: COMPLETE_NOTHING;
+	return k					 ? k->complete
+	       : len && name[0] >= 'a' && name[0] <= 'z' ? COMPLETE_LITERALS
+	       : memchr(name, '|', len)			 ? COMPLETE_LITERALS
+							 : COMPLETE_NOTHING;
 }
 
 /* What is wrong with word as an item called name, which may be "VALUE|ERRNO|timeout". */
@@ -159,5 +160,7 @@ const char *kind_check(const char *command, const char *name, size_t len,
 			return NULL;
 		name += part + 1;
 	}
-	return memchr(end - len, '|', len) ? "" : problem;
+	/* Of a choice, or of the one word that may stand there, the caller says it
+	 * better. */
+	return find_kind(command, end - len, len) ? problem : "";
 }

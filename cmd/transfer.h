@@ -38,6 +38,8 @@ int target_write(struct app *app, struct target t, uint64_t offset, unsigned wid
 		 uint64_t value, bool posted);
 /* The members that say what was transferred. */
 void target_json(struct app *app, struct target t, uint64_t offset, uint64_t count);
+/* The width bytes of a value, in the host's order. */
+void value_to_bytes(uint8_t *bytes, uint64_t value, unsigned width);
 /* Fails if value needs more than width bytes. */
 int check_fits(struct app *app, uint64_t value, unsigned width);
 

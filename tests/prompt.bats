@@ -143,6 +143,24 @@ enter() {
 	press Tab
 	see_last "vfuctl:edu.sock> repeat 3 expect 1 read vga"
 	press C-u
+	types "irq unm"
+	press Tab
+	types "int"
+	press Tab
+	see_last "vfuctl:edu.sock> irq unmask intx"
+	press C-u
+	types "read -m con"
+	press Tab
+	see_last "vfuctl:edu.sock> read -m config"
+	press C-u
+	types "load -"
+	press Tab
+	see_last "vfuctl:edu.sock> load -m"
+	press C-u
+	types "iofds bar0 r"
+	press Tab
+	see_last "vfuctl:edu.sock> iofds bar0 ring"
+	press C-u
 	types "source $PWD/a_l"
 	press Tab
 	see "/a_long_file_name"
