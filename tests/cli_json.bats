@@ -50,7 +50,7 @@ teardown() {
 	json 6 '.data == "3412e811"'
 	json 8 '.windows[0].address == "0x1000" and .windows[0].reads == 0'
 	json 9 '.timeout == "5s" and .strict == true and .width == 16'
-	json 10 '.synopsis == "REGION OFFSET [WIDTH]"'
+	json 10 '.synopsis == "[-m] REGION OFFSET [WIDTH]"'
 	json 11 '.messages[0].command == "DMA_MAP"'
 	json 12 '.tries == 1 and .value == "0x00000000"'
 	json 13 '.wr_cnt == 1'

@@ -72,7 +72,7 @@ teardown() {
 	vfu echo -j --help
 	prints "-j --help"
 	vfu read -j bar0 0
-	fails 2 '"-j" is not a region'
+	fails 2 '"-j" is no option of it'
 }
 
 @test "-- ends the options" {
