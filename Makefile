@@ -56,7 +56,7 @@ SHARED   := $(O)/libvuser.so.$(SOVERSION)
 
 .DEFAULT_GOAL := all
 .PHONY: all help deps deps-build deps-test deps-lint demo test test-run check-build \
-	check-valgrind bench lint lint-run format install uninstall clean
+	check-valgrind bench soak lint lint-run format install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(PROGRAM) $(STATIC) $(SHARED)	## build the program and the library
@@ -91,10 +91,13 @@ $(PROGRAM): $(CMD_OBJ) $(INTERNAL)
 $(O)/tests/test_%: $(O)/tests/test_%.o $(CMD_REST) $(INTERNAL)
 	$(CC) $(ALLLDFLAGS) -o $@ $< $(CMD_REST) $(INTERNAL) -lcmocka $(CMD_LIBS) $(LIB_LIBS)
 
+$(O)/tests/soak: $(O)/tests/soak.o $(INTERNAL)
+	$(CC) $(ALLLDFLAGS) -o $@ $< $(INTERNAL) $(LIB_LIBS)
+
 $(O)/tests/bench: $(O)/tests/bench.o $(CMD_REST) $(INTERNAL)
 	$(CC) $(ALLLDFLAGS) -o $@ $< $(CMD_REST) $(INTERNAL) $(CMD_LIBS) $(LIB_LIBS)
 
--include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TESTS:=.d) $(O)/tests/bench.d
+-include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(TESTS:=.d) $(O)/tests/bench.d $(O)/tests/soak.d
 
 # ---- what a fresh machine needs ------------------------------------------------------
 
@@ -133,7 +136,7 @@ test: deps-test	## install what is missing, build with sanitizers, run all tests
 
 # The plain build is there for what cannot be seen with sanitizers: floors, symbols, install.
 test-run:
-	@$(MAKE) --no-print-directory all WERROR=1
+	@$(MAKE) --no-print-directory all build/tests/soak WERROR=1
 	@$(MAKE) --no-print-directory SAN=1 check-build fuzz-replay-build
 	@tests/run build build/san
 
@@ -150,6 +153,10 @@ check-valgrind: deps-test	## run the unit tests under valgrind
 bench: deps-build	## print what the library and the program cost
 	@$(MAKE) --no-print-directory vfuctl build/tests/bench
 	@build/tests/bench ./vfuctl $(READS)
+
+soak: deps-build	## serve CLIENTS= (1000000) clients one after the other, and see that nothing is left
+	@$(MAKE) --no-print-directory vfuctl build/tests/soak
+	@build/tests/soak ./vfuctl $(or $(CLIENTS),1000000)
 
 # ---- lint ----------------------------------------------------------------------------
 

@@ -82,12 +82,6 @@ options() {
 	done <"$BATS_TEST_TMPDIR/settings"
 }
 
-@test "the manual is clean" {
-	run mandoc -Tlint -Wwarning man/vfuctl.1
-	echo "$output"
-	[ "$status" -eq 0 ]
-}
-
 @test "the packages that the Makefile installs are named in the README" {
 	for package in $(sed -e ':a' -e '/\\$/N; s/\\\n//; ta' Makefile fuzz/fuzz.mk |
 		sed -n 's/^DEPS_[A-Z]* *:= //p' | tr -s '[:space:]' '\n' | grep -v '^\$'); do
@@ -96,4 +90,32 @@ options() {
 			return 1
 		}
 	done
+}
+
+# The rows of the table of messages in HACKING.md, cells separated by tabs.
+message_rows() {
+	sed -n '/^## Every message/,/^## Building/s/^| \([A-Z_]*\) | \(.*\) |$/\1 | \2/p' HACKING.md |
+		sed 's/ | /\t/g; s/`//g'
+}
+
+@test "HACKING.md has a row for each message, and what it names is there" {
+	run diff <(message_rows | cut -f 1 | sort) \
+		<(sed -n 's/.*\[VUSER_CMD_[A-Z_]*\] = { "\([A-Z_]*\)".*/\1/p' lib/msgtab.c | sort)
+	echo "$output"
+	[ "$status" -eq 0 ]
+	message_rows >"$BATS_TEST_TMPDIR/rows"
+	commands | sed 's/ [^a-z].*//' >"$BATS_TEST_TMPDIR/commands"
+	while IFS=$'\t' read -r name client server prompt fuzzed tested; do
+		echo "$name"
+		grep -q "\b$client(" lib/vuser_client.h lib/client.h
+		grep -q "\b$server(" lib/server*.c
+		grep -Eq "^$prompt( |$)" "$BATS_TEST_TMPDIR/commands"
+		for harness in ${fuzzed//,/ }; do
+			[ -n "$(ls "corpus/$harness")" ]
+		done
+		# Some test names the message, or the call or command that makes it.
+		for file in ${tested//,/ }; do
+			grep -Eqi "$name|${name#DEVICE_}|$client|$server|$prompt" "tests/$file"
+		done
+	done <"$BATS_TEST_TMPDIR/rows"
 }
