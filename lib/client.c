@@ -97,6 +97,26 @@ int client_decode(struct vuser_client *c, struct vuser_exchange *x,
 	return r;
 }
 
+int client_check_empty(struct vuser_client *c, struct vuser_exchange *x,
+		       struct vuser_error *e)
+{
+	struct vuser_payload reply;
+
+	return client_decode(c, x, &reply, e);
+}
+
+void client_make_room(struct vuser_client *c, uint64_t payload)
+{
+	uint64_t need = VUSER_HEADER_SIZE + payload;
+
+	pthread_mutex_lock(&c->lock);
+	if (need > c->limit) {
+		c->limit = need;
+		proxy_set_limits(c->proxy, need, c->max_data + CLIENT_REQUEST_HEAD);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
 int client_call(struct vuser_client *c, const struct vuser_payload *p, void *tail,
 		size_t tail_cap, struct vuser_payload *reply, struct vuser_exchange **out,
 		struct vuser_error *e)

@@ -50,10 +50,22 @@ static inline int client_not_built(const struct vuser_error *e)
 /* Reads x's reply; one that does not decode is told with its bytes. */
 int client_decode(struct vuser_client *c, struct vuser_exchange *x,
 		  struct vuser_payload *reply, struct vuser_error *e) VUSER_CHECKED;
+/* x's reply has no payload, or does not decode. */
+int client_check_empty(struct vuser_client *c, struct vuser_exchange *x,
+		       struct vuser_error *e) VUSER_CHECKED;
+/* What we ask for we must take: a reply with a payload of so many bytes. */
+void client_make_room(struct vuser_client *c, uint64_t payload);
 /* VUSER_E_PROTOCOL about x's reply, told with its bytes. */
 int client_bad_reply(struct vuser_client *c, struct vuser_exchange *x, size_t offset,
 		     const char *field, struct vuser_error *e, const char *fmt, ...)
 	VUSER_PRINTF(6, 7);
+
+/*
+ * client_feature.c: a feature whose data has want bytes, which go to out, at most 56. Any
+ * other length, and an echo of other data than was set, is told with the reply's bytes.
+ */
+int client_feature(struct vuser_client *c, uint32_t flags, const void *data, size_t len,
+		   void *out, size_t want, struct vuser_error *e) VUSER_CHECKED;
 
 /* Room in a request of the server's beside its data: the header and the longer head. */
 #define CLIENT_REQUEST_HEAD 32u

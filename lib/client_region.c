@@ -96,19 +96,13 @@ static struct vuser_exchange *build_read(struct vuser_client *c, uint32_t region
 {
 	struct vuser_exchange *x =
 		build_access(c, VUSER_CMD_REGION_READ, region, offset, count, NULL, e);
-	uint64_t need = VUSER_HEADER_SIZE + ACCESS_SIZE + (uint64_t)count;
 
 	if (!x)
 		return NULL;
 	x->split = ACCESS_SIZE;
 	x->tail = buf;
 	x->tail_cap = count;
-	pthread_mutex_lock(&c->lock);
-	if (need > c->limit) { /* what we ask for we must take */
-		c->limit = need;
-		proxy_set_limits(c->proxy, need, c->max_data + CLIENT_REQUEST_HEAD);
-	}
-	pthread_mutex_unlock(&c->lock);
+	client_make_room(c, ACCESS_SIZE + (uint64_t)count);
 	return x;
 }
 
@@ -261,7 +255,9 @@ int vuser_finish(struct vuser_client *c, struct vuser_exchange *x, struct vuser_
 {
 	int r = proxy_wait(c->proxy, x, proxy_timeout(c->proxy), e);
 
-	if (!r)
+	if (!r && x->h.command == VUSER_CMD_MIG_DATA_WRITE)
+		r = client_check_empty(c, x, e);
+	else if (!r)
 		r = check_reply(c, x, e);
 	proxy_release(c->proxy, x);
 	return r;

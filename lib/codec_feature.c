@@ -130,7 +130,24 @@ static const struct tail mig_bytes = { .name = "data",
 const struct layout layout_mig = { mig_fields, 2, 8, NULL, NULL };
 const struct layout layout_mig_data = { mig_fields, 2, 8, &mig_bytes, NULL };
 
-/* ---- Names of states --------------------------------------------------------------- */
+/* ---- Names of features and states -------------------------------------------------- */
+
+const char *vuser_feature_name(uint32_t feature)
+{
+	for (const struct named *n = feature_names; n->name; n++)
+		if (n->value == feature && n->value <= VUSER_FEATURE_MASK)
+			return n->name;
+	return NULL;
+}
+
+int vuser_feature_number(const char *name)
+{
+	for (const struct named *n = feature_names; n->name; n++)
+		if (n->value <= VUSER_FEATURE_MASK &&
+		    strncasecmp(n->name, name, strlen(n->name) + 1) == 0)
+			return (int)n->value;
+	return -1;
+}
 
 const char *vuser_device_state_name(uint32_t state)
 {

@@ -259,40 +259,59 @@ void vuser_io_fds_free(struct vuser_io_fds *f); /* closes its fds; NULL is fine 
 /*
  * DEVICE_FEATURE as it is: flags are a feature's number with VUSER_FEATURE_*, data
  * follows in the command. The data of the reply goes to out, at most cap bytes, its
- * length to *out_len; one that says it needs more than cap is USAGE (err ENOBUFS) and
- * *out_len says how much.
+ * length to *out_len; what a server repeats of data and is beyond cap is dropped. One
+ * that needs more than cap is USAGE (err ENOBUFS), and *out_len says how much. out and
+ * out_len may be NULL when cap is 0.
  */
 int vuser_feature(struct vuser_client *c, uint32_t flags, const void *data, size_t len,
 		  void *out, size_t cap, size_t *out_len,
 		  struct vuser_error *e) VUSER_CHECKED;
+/* Name of a feature ("device-state"), NULL if it has none; the number of a name, -1. */
+const char *vuser_feature_name(uint32_t feature);
+int vuser_feature_number(const char *name);
 
 /* What the device can do: VUSER_MIGRATION_*. REMOTE when it does not migrate. */
 int vuser_migration_flags(struct vuser_client *c, uint64_t *flags,
 			  struct vuser_error *e) VUSER_CHECKED;
-/* The device's state, enum vuser_device_state; setting one waits until it is reached. */
+/*
+ * The device's state, enum vuser_device_state. Setting one waits until it is reached;
+ * USAGE for a number that is no state, unless lax.
+ */
 int vuser_migration_get_state(struct vuser_client *c, uint32_t *state,
 			      struct vuser_error *e) VUSER_CHECKED;
 int vuser_migration_set_state(struct vuser_client *c, uint32_t state,
 			      struct vuser_error *e) VUSER_CHECKED;
-/* MIG_DATA_READ of at most cap bytes; *len below cap is the end, for now in pre-copy. */
+/*
+ * MIG_DATA_READ of at most cap bytes; *len below cap is the end, for now in pre-copy, and
+ * MIG_DATA_WRITE. Unless lax, more than max_data_xfer_size is USAGE.
+ */
 int vuser_migration_read(struct vuser_client *c, void *buf, size_t cap, size_t *len,
 			 struct vuser_error *e) VUSER_CHECKED;
 int vuser_migration_write(struct vuser_client *c, const void *buf, size_t len,
 			  struct vuser_error *e) VUSER_CHECKED;
+/* As vuser_start_write(), to be finished with vuser_finish(). */
+int vuser_start_migration_write(struct vuser_client *c, const void *buf, size_t len,
+				struct vuser_exchange **out,
+				struct vuser_error *e) VUSER_CHECKED;
 /* Name of a state ("stop-copy"), NULL if it has none; and the number of a name, -1. */
 const char *vuser_device_state_name(uint32_t state);
 int vuser_device_state_number(const char *name);
 
-/* DMA logging; no ranges: everything. */
+/*
+ * DMA logging of the ranges given; without any, of everything. Unless lax, a page_size
+ * that is no power of two or is below migration.pgsize is USAGE, and so are ranges that
+ * are empty, wrap around or are no multiples of it.
+ */
 int vuser_dirty_start(struct vuser_client *c, uint64_t page_size,
 		      const struct vuser_area *ranges, size_t n,
 		      struct vuser_error *e) VUSER_CHECKED;
 int vuser_dirty_stop(struct vuser_client *c, struct vuser_error *e) VUSER_CHECKED;
 /*
  * Which pages of length bytes at iova were written since logging began or the last report
- * of them: bit i % 64 of bitmap[i / 64] is page i. bitmap has room for
- * vuser_dirty_words() words. USAGE when page_size or length are impossible or the bitmap
- * is above migration.max_bitmap_size, unless lax.
+ * of them: bit i % 64 of bitmap[i / 64] is page i, bits behind the last page are 0.
+ * bitmap has room for vuser_dirty_words() words. USAGE when page_size or length are
+ * impossible or the bitmap is above migration.max_bitmap_size, unless lax; it is not
+ * touched then.
  */
 int vuser_dirty_report(struct vuser_client *c, uint64_t iova, uint64_t length,
 		       uint64_t page_size, uint64_t *bitmap,
