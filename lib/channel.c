@@ -95,8 +95,9 @@ int channel_listen(const char *path, int *fd, struct vuser_error *e)
 
 int channel_check(int fd, struct vuser_error *e)
 {
-	int type = 0;
-	socklen_t len = sizeof(type);
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(int), peer_len = sizeof(peer);
+	int type = 0, listens = 0;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0)
 		return error_set(e, VUSER_E_USAGE, errno, "descriptor %d: %s", fd,
@@ -104,6 +105,13 @@ int channel_check(int fd, struct vuser_error *e)
 	if (type != SOCK_STREAM)
 		return error_set(e, VUSER_E_USAGE, EPROTOTYPE,
 				 "descriptor %d is not a stream socket", fd);
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens)
+		return error_set(e, VUSER_E_CLOSED, ENOTCONN,
+				 "descriptor %d is not connected: it listens", fd);
+	if (getpeername(fd, (struct sockaddr *)&peer, &peer_len) != 0 &&
+	    errno == ENOTCONN)
+		return error_set(e, VUSER_E_CLOSED, ENOTCONN,
+				 "descriptor %d is not connected", fd);
 	return 0;
 }
 

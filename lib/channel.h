@@ -14,7 +14,7 @@
 int channel_connect(const char *path, int *fd, struct vuser_error *e) VUSER_CHECKED;
 /* A socket that listens at path; one that nobody serves any more is replaced. */
 int channel_listen(const char *path, int *fd, struct vuser_error *e) VUSER_CHECKED;
-/* 0 if fd is a stream socket, else VUSER_E_USAGE. */
+/* 0 if fd is a stream socket that is connected, else VUSER_E_USAGE, VUSER_E_CLOSED. */
 int channel_check(int fd, struct vuser_error *e) VUSER_CHECKED;
 
 /*

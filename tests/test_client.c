@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/un.h>
 
 #define ROOM	8192 /* for a payload of the client's */
 #define CAPS_AT 20u  /* of the JSON in a message */
@@ -597,8 +598,9 @@ static void what_cannot_be_opened_says_why(void **state)
 	unsigned before = open_fds();
 	struct vuser_client *c;
 	struct vuser_error e;
+	struct sockaddr_un unnamed = { .sun_family = AF_UNIX };
 	char path[200] = "/tmp/";
-	int pipes[2];
+	int pipes[2], lonely;
 
 	(void)state;
 	assert_int_equal(vuser_client_close(NULL), 0);
@@ -614,6 +616,15 @@ static void what_cannot_be_opened_says_why(void **state)
 	assert_int_equal(pipe(pipes), 0);
 	assert_int_equal(vuser_client_attach(pipes[0], &o, &c, &e), VUSER_E_USAGE);
 	close(pipes[1]);
+	lonely = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(lonely, (struct sockaddr *)&unnamed, sizeof(sa_family_t)),
+			 0);
+	assert_int_equal(vuser_client_attach(dup(lonely), &o, &c, &e), VUSER_E_CLOSED);
+	assert_int_equal(e.err, ENOTCONN);
+	assert_int_equal(listen(lonely, 1), 0);
+	assert_int_equal(vuser_client_attach(lonely, &o, &c, &e), VUSER_E_CLOSED);
+	assert_int_equal(e.err, ENOTCONN);
+	assert_string_equal(e.field, "");
 	assert_int_equal(open_fds(), before);
 }
 
