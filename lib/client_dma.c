@@ -69,6 +69,7 @@ static int back(struct window *w, enum vuser_backing backing, int fd, uint64_t o
 static int check_map(struct vuser_client *c, uint64_t iova, uint64_t size,
 		     enum vuser_backing backing, struct vuser_error *e)
 {
+	uint64_t sizes = c->theirs.pgsizes, page = sizes & (~sizes + 1); /* lowest bit */
 	size_t n;
 
 	if (!size || iova + (size - 1) < iova)
@@ -78,6 +79,13 @@ static int check_map(struct vuser_client *c, uint64_t iova, uint64_t size,
 			(unsigned long long)size, (unsigned long long)iova);
 	if (c->lax)
 		return 0;
+	if (page && (iova % page || size % page))
+		return error_set(
+			e, VUSER_E_USAGE, EINVAL,
+			"0x%llx bytes at 0x%llx are no whole pages: the server's smallest "
+			"(pgsizes) has 0x%llx bytes",
+			(unsigned long long)size, (unsigned long long)iova,
+			(unsigned long long)page);
 	if (backing != VUSER_BACK_NONE && !c->theirs.max_msg_fds)
 		return error_set(e, VUSER_E_USAGE, ENOTSUP,
 				 "the server takes no descriptors (max_msg_fds is 0)");
@@ -381,6 +389,8 @@ static int own_access(struct vuser_client *c, uint64_t iova, void *buf, size_t l
 	}
 	err = copy_span(&c->windows, iova, buf, len, write, false);
 	pthread_mutex_unlock(&c->lock);
+	if (err == EBADF && write)
+		err = EACCES; /* the file was opened for reading */
 	if (err)
 		return error_set(e, VUSER_E_SYSTEM, err, "the memory at 0x%llx: %s",
 				 (unsigned long long)iova, vuser_errno_text(err));

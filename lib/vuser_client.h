@@ -161,9 +161,10 @@ enum vuser_backing {
 
 /*
  * DMA_MAP: gives the server size bytes at iova. Overlap with a window of ours is USAGE
- * (err EEXIST) before anything is sent, unless lax; more windows than agreed too. Does
- * not wait for the reply if nowait: vuser_dma_settle() then returns the first error of
- * them all, and the windows of those that failed are gone.
+ * (err EEXIST) before anything is sent, unless lax; more windows than agreed too, and one
+ * that is no multiple of the smallest page in the server's pgsizes (EINVAL). Does not
+ * wait for the reply if nowait: vuser_settle() then returns the first error of them
+ * all, and the windows of those that failed are gone.
  */
 int vuser_map(struct vuser_client *c, uint64_t iova, uint64_t size, uint32_t prot,
 	      enum vuser_backing backing, int fd, uint64_t offset, bool nowait,
