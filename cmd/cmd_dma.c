@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "transfer.h"
 
 static const char *const prot_flags[] = { "read", "write", NULL };
@@ -45,6 +46,8 @@ static int check_file_size(struct app *app, int fd, const char *path, uint64_t o
 
 	if (fstat(fd, &st) != 0)
 		return fail(app, FAIL_SYSTEM, errno, "%s", path);
+	if (S_ISDIR(st.st_mode))
+		return fail(app, FAIL_USAGE, EISDIR, "%s", path);
 	if (!S_ISREG(st.st_mode))
 		return FAIL_NONE;
 	if (offset <= (uint64_t)st.st_size && size <= (uint64_t)st.st_size - offset)
@@ -65,10 +68,12 @@ static int map_file(struct app *app, const struct args *a)
 
 	if (!file)
 		return fail(app, FAIL_SYSTEM, ENOMEM, "no memory for a window");
-	file->fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+	/* The server gets no more than it may: a mapping to write to needs both. */
+	file->fd = open(path, (prot_of(a) & VUSER_DMA_WRITABLE ? O_RDWR : O_RDONLY) |
+				      O_CLOEXEC | O_NOCTTY);
 	if (file->fd < 0) {
 		free(file);
-		return fail(app, FAIL_SYSTEM, errno, "%s", path);
+		return file_failed(app, FAIL_USAGE, path);
 	}
 	file->next = app->files;
 	app->files = file;
@@ -189,7 +194,8 @@ static const struct command rows[] = {
 	  .summary = "give the server memory",
 	  .help = "The server may read and write it (rw) unless told otherwise. It is a memfd of\n"
 		  "ours, which the server can map; with --no-fd the server reaches it by DMA_READ\n"
-		  "and DMA_WRITE messages only; with --file it is a file, from its byte N on.\n\n"
+		  "and DMA_WRITE messages only; with --file it is a file, from its byte N on, which\n"
+		  "is opened read-only for r.\n\n"
 		  "    dma map 0x100000 64K\n"
 		  "    dma map 1M 4K r --no-fd\n",
 	  .run = run_map,

@@ -88,7 +88,7 @@ static int open_fds(struct app *app, const struct args *a, struct outgoing *m)
 		if (fd < 0)
 			fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 		if (fd < 0)
-			return fail(app, FAIL_SYSTEM, errno, "%s", path);
+			return fail(app, FAIL_USAGE, errno, "%s", path);
 		m->fds[m->nfds++] = fd;
 	}
 	return FAIL_NONE;

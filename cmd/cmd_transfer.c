@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Commands on ranges, of a region or of DMA memory: dump, fill, save, load. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "transfer.h"
 
 #define DUMP_MAX (16u << 20) /* more is no reading for a person: save */
@@ -73,8 +73,8 @@ static void dump_text(FILE *out, uint64_t offset, const struct dump *d, size_t w
 int check_dump(struct app *app, const struct args *a)
 {
 	if (arg_number(a, "COUNT", 0) > DUMP_MAX)
-		return fail(app, FAIL_USAGE, 0, "more than %u MiB: use save",
-			    DUMP_MAX >> 20);
+		return fail(app, FAIL_USAGE, 0, "more than %u MiB: use %s",
+			    DUMP_MAX >> 20, arg(a, "IOVA") ? "dma save" : "save");
 	return FAIL_NONE;
 }
 
@@ -121,90 +121,45 @@ int run_fill(struct app *app, const struct args *a)
 
 /* ---- Files --------------------------------------------------------------------- */
 
-struct file {
-	struct app *app;
-	const char *path;
-	int fd;
-	uint64_t size;
-	bool begun; /* something was written to it */
-};
-
-static int file_failed(const struct file *f)
-{
-	if (errno == EINTR)
-		return fail(f->app, FAIL_CANCELLED, 0, "interrupted");
-	return fail(f->app, FAIL_SYSTEM, errno, "%s", f->path);
-}
-
-static int write_all(int fd, const void *data, size_t len)
-{
-	const uint8_t *at = data;
-	ssize_t n;
-
-	while (len) {
-		n = write(fd, at, len);
-		if (n < 0 && errno == EINTR && !signals_came())
-			continue;
-		if (n < 0)
-			return -1;
-		at += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-/* What the file held goes only when there is something to take its place. */
 static int take_save(void *arg, void *data, size_t len)
 {
-	struct file *f = arg;
-	struct stat st;
-
-	if (!f->begun && fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    ftruncate(f->fd, 0) != 0)
-		return file_failed(f);
-	f->begun = true;
-	return write_all(f->fd, data, len) ? file_failed(f) : FAIL_NONE;
+	return savefile_write(arg, data, len);
 }
 
 int run_save(struct app *app, const struct args *a)
 {
 	uint64_t offset, count = arg_number(a, "COUNT", 0);
 	struct target t = target_of(a, &offset);
-	struct file f = { .app = app, .path = arg(a, "FILE") };
+	const char *path = arg(a, "FILE");
 	int rc = transfer_check(app, t, offset, count);
+	struct savefile f;
 
 	if (rc)
 		return rc;
-	f.fd = open(f.path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
-	if (f.fd < 0)
-		return file_failed(&f);
-	rc = count ? transfer_in(app, t, offset, count, take_save, &f)
-		   : take_save(&f, NULL, 0);
-	if (close(f.fd) != 0 && !rc)
-		rc = file_failed(&f);
+	rc = savefile_open(app, &f, path);
+	rc = rc ? rc : transfer_in(app, t, offset, count, take_save, &f);
+	rc = savefile_end(&f, rc);
 	target_json(app, t, offset, count);
-	json_text(json(app), "file", f.path);
+	json_text(json(app), "file", path);
 	return rc;
 }
+
+struct file {
+	struct app *app;
+	const char *path;
+	int fd;
+	uint64_t size;
+};
 
 static int give_load(void *arg, void *data, size_t len)
 {
 	struct file *f = arg;
-	uint8_t *at = data;
-	ssize_t n;
+	size_t got;
+	int rc = file_read(f->app, f->path, f->fd, data, len, &got);
 
-	while (len) {
-		n = read(f->fd, at, len);
-		if (n < 0 && errno == EINTR && !signals_came())
-			continue;
-		if (n < 0)
-			return file_failed(f);
-		if (n == 0)
-			return fail(f->app, FAIL_SYSTEM, 0, "%s became shorter", f->path);
-		at += n;
-		len -= (size_t)n;
-	}
-	return FAIL_NONE;
+	if (!rc && got < len)
+		rc = fail(f->app, FAIL_SYSTEM, 0, "%s became shorter", f->path);
+	return rc;
 }
 
 /* What comes through a pipe is taken in first: its size has to be known. */
@@ -212,37 +167,37 @@ static int take_in(struct file *f)
 {
 	int from = f->fd, rc = FAIL_NONE;
 	uint8_t buf[65536];
-	ssize_t n;
+	size_t n;
 
 	f->fd = memfd_create("vfuctl-load", MFD_CLOEXEC);
 	if (f->fd < 0)
-		rc = file_failed(f);
+		rc = file_failed(f->app, FAIL_SYSTEM, f->path);
 	while (!rc) {
-		n = read(from, buf, sizeof(buf));
-		if (n == 0)
+		rc = file_read(f->app, f->path, from, buf, sizeof(buf), &n);
+		if (rc || n == 0)
 			break;
-		if (n < 0 && errno == EINTR && !signals_came())
-			continue;
-		if (n < 0 || write_all(f->fd, buf, (size_t)n) != 0)
-			rc = file_failed(f);
-		else if (f->size + (uint64_t)n > PIPE_MAX)
+		if (write_all(f->fd, buf, n) != 0)
+			rc = file_failed(f->app, FAIL_SYSTEM, f->path);
+		else if (f->size + n > PIPE_MAX)
 			rc = fail(f->app, FAIL_USAGE, EFBIG, "%s", f->path);
 		else
-			f->size += (uint64_t)n;
+			f->size += n;
 	}
 	close(from);
 	if (!rc && lseek(f->fd, 0, SEEK_SET) < 0)
-		rc = file_failed(f);
+		rc = file_failed(f->app, FAIL_SYSTEM, f->path);
 	return rc;
 }
 
 static int open_load(struct file *f)
 {
+	int rc = file_open(f->app, f->path, &f->fd);
 	struct stat st;
 
-	f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (f->fd < 0 || fstat(f->fd, &st) != 0)
-		return file_failed(f);
+	if (rc)
+		return rc;
+	if (fstat(f->fd, &st) != 0)
+		return file_failed(f->app, FAIL_SYSTEM, f->path);
 	if (!S_ISREG(st.st_mode))
 		return take_in(f);
 	f->size = (uint64_t)st.st_size;

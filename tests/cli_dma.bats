@@ -120,9 +120,50 @@ device() {
 	vfu dma map 0 4K --file short
 	fails 2 "short has 0x1 bytes"
 	vfu dma map 0 4K --file missing
-	fails 1 "missing: ENOENT"
+	fails 2 "missing: ENOENT"
 	vfu dma map 0 4K --file .
-	fails 1 ".: EISDIR"
+	fails 2 ".: EISDIR"
+	vfu dma map 0 4K r --file .
+	fails 2 ".: EISDIR"
+}
+
+@test "a file that the server may only read is opened for that alone" {
+	head -c 4096 /dev/zero >file
+	vfu -c 'dma map 0x10000 4K r --file file; dma read 0x10000; dma write 0x10000 1'
+	fails_after 1 "EACCES" 0x00000000
+	vfu -c "dma map 0x10000 4K r --file file; $(device 0x10000 0x40000 1)"
+	prints ""
+	[ "$(xxd -p file | tr -d '0\n')" = "" ]
+}
+
+@test "a window is whole pages of the server's" {
+	vfu dma map 0x800 4K
+	fails 2 "no whole pages"
+	vfu dma map 4K 100
+	fails 2 "pgsizes"
+	vfu -c 'set strict off; dma map 0x800 4K; dma map 0x4000 100; dma list'
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -eq 3 ]
+}
+
+@test "dma dump says what to do with more than a person reads" {
+	vfu dma dump 0 17M
+	fails 2 "more than 16 MiB: use dma save"
+}
+
+@test "dma save that fails leaves the file as it was" {
+	echo precious >out
+	vfu -c 'dma map 0 4K; dma save 0 8K out'
+	fails 2 "no window is mapped"
+	head -c 4096 /dev/zero >file
+	{
+		echo 'dma map 0 4M; dma map 4M 4K r --file file; echo mapped'
+		until_true grep -q mapped said && : >file
+		echo 'dma save 0 4100K out'
+	} | "$VFUCTL" -s "$SOCK" >said 2>why && return 1
+	grep -q "dma save: the memory" why
+	[ "$(cat out)" = precious ]
+	[ ! -e out.part ]
 }
 
 @test "dma alone tells what there is" {

@@ -181,11 +181,40 @@ play_bar0() {
 	[ "$(cat "$BATS_TEST_TMPDIR/f")" = precious ]
 }
 
+@test "a save that fails on its way leaves the file as it was, and no other" {
+	cd "$BATS_TEST_TMPDIR" || return 1
+	echo precious >f
+	vfu -c 'set strict off; save bar0 0 3M f'
+	fails 1 EINVAL
+	[ "$(cat f)" = precious ]
+	vfu -c 'set strict off; save bar0 0 3M new'
+	fails 1 EINVAL
+	[ ! -e f.part ] && [ ! -e new ] && [ ! -e new.part ]
+}
+
+@test "save keeps the mode of the file it replaces, and follows links" {
+	cd "$BATS_TEST_TMPDIR" || return 1
+	echo old >f
+	chmod 640 f
+	ln -s f link
+	vfu save config 0 4 link
+	prints ""
+	[ "$(xxd -p f)" = 3412e811 ]
+	[ -L link ]
+	[ "$(stat -c %a f)" = 640 ]
+	[ ! -e f.part ] && [ ! -e link.part ]
+}
+
+@test "save to our own output goes there" {
+	"$VFUCTL" -s "$SOCK" -c 'save config 0 2 /dev/stdout; echo after' >"$BATS_TEST_TMPDIR/f"
+	[ "$(xxd -p "$BATS_TEST_TMPDIR/f")" = 3412"$(printf 'after\n' | xxd -p)" ]
+}
+
 @test "save to a pipe, load from one" {
 	"$VFUCTL" -s "$SOCK" save config 0 4 >(xxd -p >"$BATS_TEST_TMPDIR/out")
 	until_true grep -q 3412e811 "$BATS_TEST_TMPDIR/out"
 	vfu -c "load bar0 4 $BATS_TEST_TMPDIR/none"
-	fails 1 ENOENT
+	fails 2 ENOENT
 	run --separate-stderr "$VFUCTL" -s "$SOCK" load bar0 4 <(printf '\1\0\0\0')
 	prints ""
 	vfu read bar0 4
@@ -203,9 +232,9 @@ play_bar0() {
 
 @test "load of what cannot be read" {
 	vfu load bar0 0 "$BATS_TEST_TMPDIR/none"
-	fails 1 "load: $BATS_TEST_TMPDIR/none: ENOENT (No such file or directory)"
+	fails 2 "load: $BATS_TEST_TMPDIR/none: ENOENT (No such file or directory)"
 	vfu load bar0 0 "$BATS_TEST_TMPDIR"
-	fails 1 EISDIR
+	fails 2 EISDIR
 }
 
 @test "large transfers are split, and whole" {

@@ -70,7 +70,7 @@ READ=00000000000000000000000004000000
 	[ "$status" -eq 0 ]
 	contains "DMA_MAP reply"
 	vfu send DMA_MAP --fd missing ${map}00
-	fails 1 "missing: ENOENT"
+	fails 2 "missing: ENOENT"
 }
 
 @test "all fields of the header can be chosen" {
