@@ -86,6 +86,17 @@ static bool list_row(void *arg, const struct command *c)
 	return true;
 }
 
+static int unknown(struct app *app, char *const *words, size_t n)
+{
+	char name[200] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < n && len < sizeof(name); i++)
+		len += (size_t)snprintf(name + len, sizeof(name) - len, "%s%.60s",
+					i ? " " : "", words[i]);
+	return fail(app, FAIL_USAGE, 0, "\"%s\" is no command", name);
+}
+
 static int run_help(struct app *app, const struct args *a)
 {
 	struct listing l = { .app = app, .words = a->rest, .n = a->nrest };
@@ -108,8 +119,7 @@ static int run_help(struct app *app, const struct args *a)
 		failure_clear(&app->fail);
 		return FAIL_NONE;
 	}
-	return fail(app, FAIL_USAGE, 0, "\"%.60s%s%.60s\" is no command", l.words[0],
-		    l.n > 1 ? " " : "", l.n > 1 ? l.words[1] : "");
+	return unknown(app, l.words, l.n);
 }
 
 /* ---- history, quit ------------------------------------------------------------- */

@@ -65,6 +65,8 @@ int command_parse(struct app *app, char *const *v, size_t n, const struct comman
 
 /* Runs one command: reads it, prints its results. A failure is in app->fail, not told. */
 int command_run(struct app *app, char *const *v, size_t n);
+/* The object of app->fail, as of a command called name; nothing if results are text. */
+void command_failed(struct app *app, const char *name);
 /* Only reads it: is there anything wrong with it as it is written? */
 int command_check(struct app *app, char *const *v, size_t n);
 

@@ -193,8 +193,6 @@ static int read_options(struct app *app, struct request *rq, int argc, char **ar
 static int connect_first(struct app *app, const struct request *rq)
 {
 	const char *env = getenv("VFUCTL_SOCKET");
-	struct failure why;
-	struct output out;
 	int rc;
 
 	if (!rq->socket && rq->fd < 0) {
@@ -203,12 +201,8 @@ static int connect_first(struct app *app, const struct request *rq)
 	}
 	rc = rq->socket ? connection_open(app, rq->socket)
 			: connection_attach(app, rq->fd);
-	if (!rc)
-		return FAIL_NONE;
-	why = app->fail;
-	if (app->set.json && !output_begin(&out, NULL, true, "connect", &app->fail))
-		output_end(&out, &app->sink, "connect", true, &why);
-	app->fail = why;
+	if (rc)
+		command_failed(app, "connect");
 	return rc;
 }
 
@@ -251,10 +245,12 @@ static int load_scripts(struct app *app, const struct request *rq, struct script
 			continue;
 		rc = src->file ? script_file(app, &scripts[i], src->text)
 			       : script_text(app, &scripts[i], "-c", src->text);
-		if (rc)
+		if (rc) {
+			command_failed(app, "source");
 			told(app, rc);
-		else
+		} else {
 			rc = script_check(app, &scripts[i]);
+		}
 	}
 	return rc;
 }

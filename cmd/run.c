@@ -73,12 +73,20 @@ int command_run(struct app *app, char *const *v, size_t n)
 	return rc;
 }
 
+void command_failed(struct app *app, const char *name)
+{
+	struct failure why = app->fail;
+	struct output out;
+
+	if (app->set.json && !output_begin(&out, app->out, true, name, &app->fail))
+		output_end(&out, &app->sink, name, true, &why);
+	app->fail = why;
+}
+
 int command_check(struct app *app, char *const *v, size_t n)
 {
 	const struct command *row = NULL;
 	struct args a = { 0 };
-	struct failure why;
-	struct output out;
 	const char *name;
 	int rc;
 
@@ -89,9 +97,6 @@ int command_check(struct app *app, char *const *v, size_t n)
 		return FAIL_NONE;
 	name = row ? row->name : v[0];
 	name_failure(app, row ? name : "");
-	why = app->fail;
-	if (app->set.json && !output_begin(&out, app->out, true, name, &app->fail))
-		output_end(&out, &app->sink, name, true, &why);
-	app->fail = why;
+	command_failed(app, name);
 	return rc;
 }

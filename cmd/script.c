@@ -117,10 +117,16 @@ int script_file(struct app *app, struct script *s, const char *path)
 static int bad_text(struct app *app, struct place *p, const struct splitter *sp,
 		    enum split why)
 {
-	if (why == SPLIT_MEMORY)
-		return fail(app, FAIL_SYSTEM, ENOMEM, "no memory for the words");
-	p->line = sp->bad_line;
-	return fail(app, FAIL_USAGE, 0, "%s", sp->problem);
+	int rc;
+
+	if (why == SPLIT_MEMORY) {
+		rc = fail(app, FAIL_SYSTEM, ENOMEM, "no memory for the words");
+	} else {
+		p->line = sp->bad_line;
+		rc = fail(app, FAIL_USAGE, 0, "%s", sp->problem);
+	}
+	command_failed(app, "source");
+	return rc;
 }
 
 /* Whether to go on with the next command. */
@@ -278,6 +284,7 @@ int script_stream(struct app *app, int fd, const char *name)
 		failure_clear(&app->fail);
 		rc = stream_read(app, &in);
 		if (rc) {
+			command_failed(app, "source");
 			tell(app, rc);
 			if (!first.kind)
 				first = app->fail;

@@ -97,6 +97,8 @@ teardown() {
 	contains "dma map IOVA SIZE [r|w|rw] [--no-fd] [--file PATH [--offset N]]"
 	alone help frob
 	fails 2 '"frob" is no command'
+	alone help dma map x
+	fails 2 '"dma map x" is no command'
 }
 
 @test "every command has help" {

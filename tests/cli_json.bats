@@ -56,6 +56,22 @@ teardown() {
 	json 13 '.wr_cnt == 1'
 }
 
+@test "a script that cannot be read or split is an object, too" {
+	alone -j -f "$BATS_TEST_TMPDIR/none"
+	[ "$status" -eq 2 ]
+	json '.command == "source" and .ok == false and .error.errno == "ENOENT"'
+	alone -j -c 'read "bar0'
+	[ "$status" -eq 2 ]
+	json '.command == "source" and .error.kind == "usage"'
+	run --separate-stderr "$VFUCTL" -j <<<'echo "x'
+	[ "$status" -eq 2 ]
+	json '.error.kind == "usage"'
+	run --separate-stderr "$VFUCTL" -j < <(printf 'echo a\necho "x\n')
+	[ "$status" -eq 2 ]
+	json 1 '.text == "a"'
+	json 2 '.ok == false and .error.kind == "usage"'
+}
+
 @test "a usage error is an object, too" {
 	vfu -j read bar0
 	[ "$status" -eq 2 ]
