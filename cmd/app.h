@@ -50,6 +50,7 @@ struct app {
 	const struct place *place; /* NULL at the prompt and for a single command */
 	struct shell *shell;	   /* NULL when there is no prompt */
 	bool keep_going;
+	bool undoing; /* what was given up is put right: signals wait */
 	bool quit;
 	int status; /* the exit status: that of the first failure */
 

@@ -56,6 +56,8 @@ enum complete {
 	COMPLETE_MESSAGE,
 	COMPLETE_SETTING,
 	COMPLETE_DEVICE,
+	COMPLETE_FEATURE,
+	COMPLETE_STATE,
 	COMPLETE_LITERALS, /* the words in the synopsis itself */
 };
 enum complete complete_kind(const char *command, const char *name, size_t len);

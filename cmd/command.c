@@ -6,11 +6,19 @@
 #include "app.h"
 
 const struct command_group *const command_groups[] = {
-	&connection_commands, &device_commands,
-	&region_commands,     &iofd_commands,
-	&dma_commands,	      &irq_commands,
-	&message_commands,    &script_commands,
-	&session_commands,    NULL,
+	&connection_commands,
+	&device_commands,
+	&region_commands,
+	&iofd_commands,
+	&dma_commands,
+	&irq_commands,
+	&feature_commands,
+	&migration_commands,
+	&dirty_commands,
+	&message_commands,
+	&script_commands,
+	&session_commands,
+	NULL,
 };
 
 /* Commands within commands, "repeat 3 time read ...". */

@@ -145,6 +145,12 @@ static void offer_kind(const struct asked *q, const struct command *c, const cha
 	case COMPLETE_DEVICE:
 		offer_all(q, device_name_at);
 		break;
+	case COMPLETE_FEATURE:
+		offer_all(q, feature_name_at);
+		break;
+	case COMPLETE_STATE:
+		offer_all(q, state_name_at);
+		break;
 	case COMPLETE_FILE:
 		offer_files(q);
 		break;

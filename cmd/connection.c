@@ -59,8 +59,9 @@ static void on_event(void *arg, const struct vuser_event *ev)
 
 static bool on_interrupt(void *arg)
 {
-	(void)arg;
-	return signals_came() != 0;
+	const struct app *app = arg;
+
+	return !app->undoing && signals_came() != 0;
 }
 
 static void tell_lost(struct app *app)

@@ -77,6 +77,20 @@ static const char *check_message(const char *word)
 	return NULL;
 }
 
+static const char *check_feature(const char *word)
+{
+	uint32_t feature;
+
+	return word_feature(word, &feature);
+}
+
+static const char *check_state(const char *word)
+{
+	uint32_t state;
+
+	return word_state(word, &state);
+}
+
 static const char *check_file(const char *word)
 {
 	return *word ? NULL : "is no name of a file";
@@ -90,14 +104,17 @@ static const struct kind {
 } kinds[] = {
 	{ "NAME", "set", NULL, COMPLETE_SETTING },
 	{ "VALUE", "set", NULL, COMPLETE_NOTHING },
+	{ "NAME", "migration state", check_state, COMPLETE_STATE },
 	{ "COMMAND", "help", NULL, COMPLETE_COMMAND },
 	{ "COMMAND", "send", check_message, COMPLETE_MESSAGE },
 	{ "REGION", NULL, check_region, COMPLETE_REGION },
 	{ "IRQ", NULL, check_irq, COMPLETE_IRQ },
+	{ "NUMBER", NULL, check_feature, COMPLETE_FEATURE },
 	{ "OFFSET", NULL, check_number, COMPLETE_NOTHING },
 	{ "COUNT", NULL, check_number, COMPLETE_NOTHING },
 	{ "IOVA", NULL, check_number, COMPLETE_NOTHING },
 	{ "SIZE", NULL, check_number, COMPLETE_NOTHING },
+	{ "PAGESIZE", NULL, check_number, COMPLETE_NOTHING },
 	{ "VALUE", NULL, check_number, COMPLETE_NOTHING },
 	{ "MASK", NULL, check_number, COMPLETE_NOTHING },
 	{ "N", NULL, check_number, COMPLETE_NOTHING },

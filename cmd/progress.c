@@ -32,21 +32,26 @@ void progress_update(struct progress *p, uint64_t done)
 	double part, left;
 	char rate[32];
 
-	if (!p->on || !p->total)
+	if (!p->on)
 		return;
 	now = now_ns();
 	elapsed = now - p->start;
 	if (elapsed < QUIET_NS || now - p->last < UPDATE_NS || !done)
 		return;
 	p->last = now;
+	rate_text(rate, sizeof(rate), (double)done / ((double)elapsed / 1e9));
+	p->shown = true;
+	if (!p->total) {
+		fprintf(stderr, "\r\033[K%" PRIu64 " bytes  %s", done, rate);
+		fflush(stderr);
+		return;
+	}
 	part = (double)done / (double)p->total;
 	left = (double)elapsed / 1e9 * (1 - part) / part;
-	rate_text(rate, sizeof(rate), (double)done / ((double)elapsed / 1e9));
 	fprintf(stderr, "\r\033[K[%-*.*s] %3d%%  %s  %d:%02d left", BAR_WIDTH,
 		(int)(part * BAR_WIDTH), marks, (int)(part * 100), rate, (int)(left / 60),
 		(int)left % 60);
 	fflush(stderr);
-	p->shown = true;
 }
 
 void progress_end(struct progress *p)

@@ -67,6 +67,7 @@ struct progress {
 	uint64_t total;
 	int64_t start, last;
 };
+/* total 0: nobody knows. */
 void progress_begin(struct progress *p, uint64_t total);
 void progress_update(struct progress *p, uint64_t done);
 /* Removes it. */

@@ -206,3 +206,52 @@ const char *word_switch(const char *word, bool *on)
 	*on = strcmp(word, "on") == 0;
 	return NULL;
 }
+
+const char *feature_name_at(size_t i)
+{
+	for (uint32_t feature = 0; feature <= VUSER_FEATURE_DMA_LOGGING_REPORT;
+	     feature++) {
+		const char *name = vuser_feature_name(feature);
+
+		if (name && i-- == 0)
+			return name;
+	}
+	return NULL;
+}
+
+const char *state_name_at(size_t i)
+{
+	static const uint32_t states[] = { VUSER_STATE_STOP, VUSER_STATE_RUNNING,
+					   VUSER_STATE_STOP_COPY, VUSER_STATE_RESUMING,
+					   VUSER_STATE_PRE_COPY };
+
+	return i < sizeof(states) / sizeof(states[0]) ? vuser_device_state_name(states[i])
+						      : NULL;
+}
+
+/* What a library's table of names says, or a number up to most. */
+static bool named(const char *word, int (*number_of)(const char *name), uint64_t most,
+		  uint32_t *out)
+{
+	int known = number_of(word);
+	uint64_t value = (uint64_t)known;
+
+	if (known < 0 && (word_number(word, &value) || value > most))
+		return false;
+	*out = (uint32_t)value;
+	return true;
+}
+
+const char *word_feature(const char *word, uint32_t *feature)
+{
+	return named(word, vuser_feature_number, VUSER_FEATURE_MASK, feature)
+		       ? NULL
+		       : "is neither a feature's name nor a number of 16 bits";
+}
+
+const char *word_state(const char *word, uint32_t *state)
+{
+	return named(word, vuser_device_state_number, UINT32_MAX, state)
+		       ? NULL
+		       : "is not a state: stop, running, stop-copy, resuming, pre-copy";
+}

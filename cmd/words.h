@@ -59,11 +59,18 @@ const char *word_irq(const char *word, uint32_t *index, uint32_t *vector);
 const char *word_width(const char *word, unsigned *width);
 /* Pairs of hex digits, blanks between them allowed; free *data. */
 const char *word_hex(const char *word, uint8_t **data, size_t *len);
+/* A device feature: its name or a number of 16 bits. */
+const char *word_feature(const char *word, uint32_t *feature);
+/* A state of a device that migrates: its name or a number. */
+const char *word_state(const char *word, uint32_t *state);
 /* on or off */
 const char *word_switch(const char *word, bool *on);
 
 /* The names of regions and interrupts, NULL beyond the last. */
 const char *region_name_at(size_t i);
 const char *irq_name_at(size_t i);
+/* The same of device features, and of the states that can be asked for. */
+const char *feature_name_at(size_t i);
+const char *state_name_at(size_t i);
 
 #endif

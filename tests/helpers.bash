@@ -5,6 +5,7 @@
 bats_require_minimum_version 1.5.0
 
 VFUCTL=$(realpath "${VFUCTL:-$BATS_TEST_DIRNAME/../build/san/vfuctl}")
+PEER=$(realpath "${PEER:-$BATS_TEST_DIRNAME/../build/san/tests/peer}")
 export VFUCTL
 PEER=$(realpath "${PEER:-$BATS_TEST_DIRNAME/../build/san/tests/peer}")
 # Sanitizers must not look like a failure that was expected.
@@ -50,6 +51,30 @@ stop_server() {
 		cat "$BATS_TEST_TMPDIR/server.log"
 		return 1
 	fi
+}
+
+# The scripted peer plays a server at $SOCK; its script comes from standard input. What it
+# receives stands in "heard", a line a message. end_script waits until it has been played.
+start_script() {
+	"$PEER" --listen="$SOCK" - >"$BATS_TEST_TMPDIR/heard" 2>"$BATS_TEST_TMPDIR/peer.log" \
+		3>&- <<<"$(cat)" &
+	PIDS+=($!)
+	until_true test -S "$SOCK"
+}
+
+end_script() {
+	local pid=${PIDS[-1]} status=0
+
+	unset 'PIDS[-1]'
+	wait "$pid" || status=$?
+	[ "$status" -eq 0 ] || { cat "$BATS_TEST_TMPDIR/peer.log"; return 1; }
+}
+
+# Little-endian bytes of a number: le BYTES NUMBER.
+le() {
+	local i
+
+	for ((i = 0; i < $1; i++)); do printf '%02x' $((($2 >> 8 * i) & 255)); done
 }
 
 # Something else that listens: peer SOCKET SHELL-COMMAND, its standard input and output the

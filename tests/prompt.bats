@@ -173,6 +173,22 @@ enter() {
 	press Tab
 	see_last "vfuctl:edu.sock> dma map 0 4K --file $PWD/a_long_file_name"
 	press C-u
+	types "migration state res"
+	press Tab
+	see_last "vfuctl:edu.sock> migration state resuming"
+	press C-u
+	types "feature get mi"
+	press Tab
+	see_last "vfuctl:edu.sock> feature get migration"
+	press C-u
+	types "dirty rep"
+	press Tab
+	see_last "vfuctl:edu.sock> dirty report"
+	press C-u
+	types "migration save --p"
+	press Tab
+	see_last "vfuctl:edu.sock> migration save --precopy"
+	press C-u
 	types "help trace sh"
 	press Tab
 	see_last "vfuctl:edu.sock> help trace show"

@@ -417,6 +417,34 @@ static void switches(void **state)
 	assert_non_null(word_switch("", &on));
 }
 
+static void features_and_states(void **state)
+{
+	uint32_t value = 0;
+
+	(void)state;
+	assert_null(word_feature("migration", &value));
+	assert_int_equal(value, 1);
+	assert_null(word_feature("dma-logging-report", &value));
+	assert_int_equal(value, 8);
+	assert_null(word_feature("0xffff", &value));
+	assert_int_equal(value, 0xffff);
+	assert_non_null(word_feature("0x10000", &value));
+	assert_non_null(word_feature("get", &value));
+	assert_non_null(word_feature("", &value));
+	assert_null(word_state("pre-copy", &value));
+	assert_int_equal(value, 6);
+	assert_null(word_state("4294967295", &value));
+	assert_int_equal(value, 0xffffffff);
+	assert_non_null(word_state("4294967296", &value));
+	assert_non_null(word_state("walking", &value));
+	assert_string_equal(feature_name_at(0), "migration");
+	assert_string_equal(feature_name_at(4), "dma-logging-report");
+	assert_null(feature_name_at(5));
+	assert_string_equal(state_name_at(0), "stop");
+	assert_string_equal(state_name_at(4), "pre-copy");
+	assert_null(state_name_at(5));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +467,7 @@ int main(void)
 		cmocka_unit_test(widths),
 		cmocka_unit_test(hex),
 		cmocka_unit_test(switches),
+		cmocka_unit_test(features_and_states),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
