@@ -95,7 +95,7 @@ int vuser_feature(struct vuser_client *c, uint32_t flags, const void *data, size
 		  void *out, size_t cap, size_t *out_len, struct vuser_error *e)
 {
 	struct question q = { .flags = flags, .data = data, .len = len, .cap = cap };
-	struct vuser_exchange *x;
+	struct vuser_exchange *x = NULL;
 	uint8_t nothing[1], *echo = NULL;
 	size_t n;
 	int r;
@@ -140,7 +140,7 @@ int client_feature(struct vuser_client *c, uint32_t flags, const void *data, siz
 		.flags = flags, .data = data, .len = len, .head = out, .head_len = want
 	};
 	bool set = flags & VUSER_FEATURE_SET;
-	struct vuser_exchange *x;
+	struct vuser_exchange *x = NULL;
 	int r;
 
 	r = ask(c, &q, &x, e);
@@ -331,7 +331,7 @@ int vuser_dirty_report(struct vuser_client *c, uint64_t iova, uint64_t length,
 			      .head = head,
 			      .head_len = sizeof(head),
 			      .out = bitmap };
-	struct vuser_exchange *x;
+	struct vuser_exchange *x = NULL;
 	int r = check_report(c, &asked, e);
 
 	if (r)
