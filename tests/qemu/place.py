@@ -44,6 +44,7 @@ class Place:
         self.folder = None
         self.running = []  # what the check that runs has started
         self.name = ""
+        self.kept = {}  # what one check leaves for those after it
 
     def left(self):
         return self.end_time - time.monotonic()
