@@ -51,6 +51,7 @@ struct edu {
 	struct pcicfg cfg;
 	uint64_t reg[REGS];
 	uint8_t buffer[BUFFER_SIZE];
+	unsigned resets; /* so that a transfer knows that one came meanwhile */
 };
 
 /* ---- Interrupts ------------------------------------------------------------------ */
@@ -282,6 +283,7 @@ static void finish_factorial(struct edu *edu)
 /* Between the buffer and memory. A read that fails leaves the buffer as it was. */
 static int move(struct edu *edu, uint64_t at, uint64_t iova, size_t count, bool out)
 {
+	unsigned resets = edu->resets;
 	uint8_t data[BUFFER_SIZE];
 	int err;
 
@@ -290,7 +292,7 @@ static int move(struct edu *edu, uint64_t at, uint64_t iova, size_t count, bool 
 	if (out)
 		return vuser_server_dma_write(edu->server, iova, edu->buffer + at, count);
 	err = vuser_server_dma_read(edu->server, iova, data, count);
-	if (!err)
+	if (!err && resets == edu->resets)
 		memcpy(edu->buffer + at, data, count);
 	return err;
 }
@@ -305,6 +307,7 @@ static void transfer(struct edu *edu)
 	uint64_t at = edu->reg[out ? REG_DMA_SOURCE : REG_DMA_DESTINATION];
 	uint64_t iova = edu->reg[out ? REG_DMA_DESTINATION : REG_DMA_SOURCE] & DMA_MASK;
 	uint64_t count = edu->reg[REG_DMA_COUNT];
+	unsigned resets = edu->resets;
 	int err;
 
 	if (at < BUFFER_BASE || at - BUFFER_BASE > BUFFER_SIZE)
@@ -313,33 +316,45 @@ static void transfer(struct edu *edu)
 	if (!count || count > BUFFER_SIZE - at)
 		return;
 	err = move(edu, at, iova, (size_t)count, out);
+	if (resets != edu->resets)
+		return;
 	if (err == -EFAULT)
 		pcicfg_set_status(&edu->cfg, PCI_STATUS_REC_MASTER_ABORT);
 	else if (err)
 		pcicfg_set_status(&edu->cfg, PCI_STATUS_REC_TARGET_ABORT);
 }
 
-/* A transfer that could not be made ends like any other, so that nobody waits for it. */
+/*
+ * A transfer that could not be made ends like any other, so that nobody waits for it. One
+ * that was reset is over already, and the next may have been started.
+ */
 static void finish_dma(struct edu *edu)
 {
+	unsigned resets = edu->resets;
+
 	transfer(edu);
+	if (resets != edu->resets)
+		return;
 	edu->reg[REG_DMA_COMMAND] &= ~DMA_START;
 	if (edu->reg[REG_DMA_COMMAND] & DMA_INTERRUPT)
 		edu_raise(edu, INTERRUPT_DMA);
 }
 
+static bool edu_busy(const struct edu *edu)
+{
+	return (edu->reg[REG_STATUS] & STATUS_COMPUTING) ||
+	       (edu->reg[REG_DMA_COMMAND] & DMA_START);
+}
+
 static bool edu_work(void *dev)
 {
 	struct edu *edu = dev;
-	bool transferring = edu->reg[REG_DMA_COMMAND] & DMA_START;
 
-	if (edu->reg[REG_STATUS] & STATUS_COMPUTING) {
+	if (edu->reg[REG_STATUS] & STATUS_COMPUTING)
 		finish_factorial(edu);
-		return transferring;
-	}
-	if (transferring)
+	else if (edu->reg[REG_DMA_COMMAND] & DMA_START)
 		finish_dma(edu);
-	return false;
+	return edu_busy(edu); /* something may have been started meanwhile */
 }
 
 /* ---- Callbacks ------------------------------------------------------------------- */
@@ -386,6 +401,7 @@ static int edu_reset(void *dev)
 {
 	struct edu *edu = dev;
 
+	edu->resets++;
 	pcicfg_reset(&edu->cfg);
 	for (unsigned i = 0; i < REGS; i++)
 		edu->reg[i] = registers[i].initial;
@@ -435,6 +451,7 @@ static const struct vuser_device edu_desc = {
 	.reset = edu_reset,
 	.left = edu_left,
 	.work = edu_work,
+	.overlaps = true, /* a transfer keeps its registers, and knows of resets */
 };
 
 /* The subsystem is the one QEMU gives its devices that have none of their own. */

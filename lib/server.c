@@ -223,10 +223,12 @@ static bool work(struct vuser_server *s)
 	if (!s->desc->work && TAILQ_EMPTY(&s->watches.list))
 		return false;
 	proxy_hold(s->proxy, true);
+	s->handled = false;
 	watches_call(&s->watches);
+	s->working = true;
 	if (s->desc->work && server_is_running(s))
 		more = s->desc->work(s->dev);
-	s->handled = false;
+	s->working = false;
 	proxy_hold(s->proxy, false);
 	return more || s->handled;
 }
@@ -320,6 +322,25 @@ void vuser_server_stop(struct vuser_server *s)
 
 /* ---- The client's memory: sections "DMA_READ" and "DMA_WRITE" ----------------- */
 
+/*
+ * Meanwhile commands are handled if the device has said that it can bear that. On a
+ * socket of its own nothing crosses.
+ */
+static int call(struct vuser_server *s, struct proxy *p, struct vuser_exchange *x,
+		struct vuser_error *e)
+{
+	int r;
+
+	if (!s->working || !s->desc->overlaps || p != s->proxy)
+		return proxy_call(p, x, e);
+	s->working = false;
+	proxy_hold(p, false);
+	r = proxy_call(p, x, e);
+	proxy_hold(p, true);
+	s->working = true;
+	return r;
+}
+
 /* One message's worth, within one window. 0 or a negative errno. */
 static int by_message(struct vuser_server *s, uint64_t iova, uint8_t *buf, size_t len,
 		      bool write)
@@ -344,7 +365,7 @@ static int by_message(struct vuser_server *s, uint64_t iova, uint8_t *buf, size_
 	x->split = sizeof(fixed);
 	x->tail = write ? NULL : buf;
 	x->tail_cap = write ? 0 : len;
-	r = proxy_call(proxy, x, &e);
+	r = call(s, proxy, x, &e);
 	if (r == VUSER_E_REMOTE)
 		return e.err > 0 && e.err < 4096 ? -e.err : -EIO;
 	if (r)

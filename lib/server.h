@@ -45,6 +45,7 @@ struct vuser_server {
 	uint64_t max_maps;   /* as we told it */
 	uint64_t max_bitmap; /* bytes of a dirty bitmap */
 	bool handled;	     /* a command, since it was last cleared */
+	bool working;	     /* the device is, and no command is being handled */
 	struct iova_table windows;
 	struct dirty_log log;
 };

@@ -53,8 +53,8 @@ struct vuser_migration_ops {
 
 /*
  * A device: what it is, and what it does. Callbacks run one at a time, also while one of
- * them waits for the client's memory, and return 0 or a negative errno, which goes to the
- * client as it is; those that are NULL are not needed.
+ * them waits for the client's memory (unless it overlaps), and return 0 or a negative
+ * errno, which goes to the client as it is; those that are NULL are not needed.
  */
 struct vuser_device {
 	const char *name;
@@ -77,6 +77,12 @@ struct vuser_device {
 	 * waits.
 	 */
 	bool (*work)(void *dev);
+	/*
+	 * Whether it may be read, written and reset while its work() waits for the
+	 * client's memory. QEMU wants that: while it waits for a register it answers no
+	 * DMA_READ.
+	 */
+	bool overlaps;
 	/* The descriptor behind a region with VUSER_REGION_MMAP and where the region
 	 * begins in it; it stays the device's. A negative errno: it cannot be mapped now.
 	 */

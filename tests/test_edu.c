@@ -42,6 +42,7 @@ struct vuser_server {
 	int error; /* what the next transfers fail with, after spoiling what they can */
 	bool line; /* as the device drives it */
 	unsigned messages;
+	void (*meanwhile)(void); /* what the client does while a transfer waits for it */
 };
 
 static struct vuser_server server;
@@ -62,6 +63,8 @@ static int fake_dma_read(struct vuser_server *s, uint64_t iova, void *buf, size_
 {
 	const uint8_t *at = reach(s, iova, len);
 
+	if (s->meanwhile)
+		s->meanwhile();
 	if (s->error) {
 		memset(buf, 0xee, len);
 		return s->error;
@@ -77,6 +80,8 @@ static int fake_dma_write(struct vuser_server *s, uint64_t iova, const void *buf
 {
 	uint8_t *at = reach(s, iova, len);
 
+	if (s->meanwhile)
+		s->meanwhile();
 	if (s->error)
 		return s->error;
 	if (!at)
@@ -842,6 +847,64 @@ static void snapshot(uint8_t *bytes, uint8_t *space)
 	assert_int_equal(desc->read(dev, VUSER_REGION_CONFIG, 0, space, 256), 0);
 }
 
+static void look_and_compute(void)
+{
+	assert_int_equal(bar(0x98, 8), 0x5);
+	bar_put(0x80, 8, 0); /* kept by the transfer that runs */
+	bar_put(0x98, 8, 0x3);
+	bar_put(0x08, 4, 5);
+}
+
+static void transfer_is_seen_to_run_and_keeps_its_registers(void **state)
+{
+	(void)state;
+	assert_true(desc->overlaps);
+	fill(server.memory, 64, 3);
+	server.meanwhile = look_and_compute;
+	bar_put(0x80, 8, MEMORY_BASE);
+	bar_put(0x88, 8, 0x40000);
+	bar_put(0x90, 8, 64);
+	bar_put(0x98, 8, 0x5);
+	assert_true(desc->work(dev)); /* the factorial is left to do */
+	server.meanwhile = NULL;
+	assert_int_equal(bar(0x98, 8), 0x4);
+	assert_int_equal(bar(0x80, 8), MEMORY_BASE);
+	assert_false(desc->work(dev));
+	assert_int_equal(bar(0x08, 4), 120);
+	assert_int_equal(bar(0x24, 4), 0x100);
+}
+
+static void reset_and_restart(void)
+{
+	server.meanwhile = NULL;
+	assert_int_equal(desc->reset(dev), 0);
+	bar_put(0x80, 8, 0x40000);
+	bar_put(0x88, 8, MEMORY_BASE + 4096);
+	bar_put(0x90, 8, 64);
+	bar_put(0x98, 8, 0x3);
+}
+
+static void transfer_that_was_reset_leaves_nothing(void **state)
+{
+	(void)state;
+	for (int failing = 0; failing < 2; failing++) {
+		fill(server.memory, 64, 3);
+		fill(server.memory + 4096, 64, 5);
+		server.meanwhile = reset_and_restart;
+		bar_put(0x80, 8, failing ? 0 : MEMORY_BASE);
+		bar_put(0x88, 8, 0x40000);
+		bar_put(0x90, 8, 64);
+		bar_put(0x98, 8, 0x5);
+		assert_true(desc->work(dev)); /* the one started since */
+		assert_int_equal(bar(0x98, 8), 0x3);
+		assert_int_equal(bar(0x24, 4), 0);
+		assert_int_equal(config(0x06, 2) & 0x2000, 0);
+		assert_false(desc->work(dev));
+		for (size_t i = 0; i < 64; i++)
+			assert_int_equal(server.memory[4096 + i], 0);
+	}
+}
+
 static void reset_restores_the_power_on_state(void **state)
 {
 	uint8_t before[0xa0], after[0xa0], config_before[256], config_after[256];
@@ -998,6 +1061,8 @@ int main(void)
 		TEST(a_read_that_fails_leaves_the_buffer),
 		TEST(without_a_server_a_transfer_goes_nowhere),
 		TEST(a_client_that_leaves_takes_its_transfer_along),
+		TEST(transfer_is_seen_to_run_and_keeps_its_registers),
+		TEST(transfer_that_was_reset_leaves_nothing),
 		TEST(reset_restores_the_power_on_state),
 		TEST(two_devices_share_nothing),
 		TEST(no_access_whatsoever_breaks_it),

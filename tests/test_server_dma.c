@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -17,12 +18,13 @@
 
 /* ---- The device: a write to its port makes it read or write the client's memory  */
 
-enum { FETCH, STORE };
+enum { FETCH, STORE, LATER };
 
 struct device {
 	struct vuser_server *server;
 	int result; /* of the last access */
 	unsigned left;
+	uint64_t later, later_len; /* what its work fetches */
 	uint8_t data[DATA];
 };
 
@@ -38,6 +40,11 @@ static int device_write(void *dev, uint32_t region, uint64_t offset, const void 
 	(void)offset;
 	if (c.failed || len > DATA)
 		return -EINVAL;
+	if (op == LATER) {
+		d->later = iova;
+		d->later_len = len;
+		return 0;
+	}
 	if (op == FETCH)
 		d->result = vuser_server_dma_read(d->server, iova, d->data, len);
 	else
@@ -55,6 +62,17 @@ static void device_left(void *dev)
 		d->left++;
 }
 
+static bool device_work(void *dev)
+{
+	struct device *d = dev;
+	uint64_t len = d->later_len;
+
+	d->later_len = 0;
+	if (len)
+		d->result = vuser_server_dma_read(d->server, d->later, d->data, len);
+	return false;
+}
+
 static const struct vuser_region_desc regions[] = { { .flags = VUSER_REGION_WRITE,
 						      .size = 24 } };
 
@@ -62,7 +80,16 @@ static const struct vuser_device description = { .name = "dma",
 						 .regions = regions,
 						 .num_regions = 1,
 						 .write = device_write,
-						 .left = device_left };
+						 .left = device_left,
+						 .work = device_work };
+
+static const struct vuser_device overlapping = { .name = "dma",
+						 .regions = regions,
+						 .num_regions = 1,
+						 .write = device_write,
+						 .left = device_left,
+						 .work = device_work,
+						 .overlaps = true };
 
 /* ---- The server in a thread, a socket to it ----------------------------------- */
 
@@ -134,7 +161,8 @@ static void greet(struct rig *r, const char *json)
 	expect(r, VUSER_CMD_VERSION, REPLY);
 }
 
-static struct rig *begin_with(const char *json, int64_t timeout)
+static struct rig *begin_device(const struct vuser_device *desc, const char *json,
+				int64_t timeout)
 {
 	struct rig *r = calloc(1, sizeof(*r));
 	struct vuser_server_options o;
@@ -144,11 +172,15 @@ static struct rig *begin_with(const char *json, int64_t timeout)
 	o.timeout = timeout;
 	o.event = note_event;
 	o.arg = &r->events;
-	assert_int_equal(vuser_server_new(&description, &r->device, &o, &r->server, NULL),
-			 0);
+	assert_int_equal(vuser_server_new(desc, &r->device, &o, &r->server, NULL), 0);
 	r->device.server = r->server;
 	greet(r, json);
 	return r;
+}
+
+static struct rig *begin_with(const char *json, int64_t timeout)
+{
+	return begin_device(&description, json, timeout);
 }
 
 static struct rig *begin(void)
@@ -890,6 +922,88 @@ static void commands_that_come_with_the_dma_reply_are_answered_after_it(void **s
 	end(r);
 }
 
+/* Starts work that waits for the answer to *first. */
+static struct message *begin_work(struct rig *r)
+{
+	struct message *first = malloc(sizeof(*first));
+
+	assert_non_null(first);
+	map(r, 0x1000, 0x2000, RW, -1, 0, 0);
+	reach(r, LATER, 0x1000, 8, 0);
+	expect_dma(r, VUSER_CMD_DMA_READ, 0x1000, 8);
+	*first = got;
+	return first;
+}
+
+static void ask_info(struct rig *r)
+{
+	put_message(r, 21, VUSER_CMD_DEVICE_GET_INFO, COMMAND, -1, "4444",
+		    VALUES(16, 0, 0, 0), NULL, 0);
+}
+
+/* The answer to work's DMA_READ, which was kept. */
+static void answer_work(struct rig *r, struct message *first)
+{
+	got = *first;
+	free(first);
+	answer(r, "888", VALUES(0x1000, 8, 0x55), NULL, 0);
+}
+
+static void work_keeps_commands_waiting(void **state)
+{
+	struct rig *r = begin();
+	struct message *first = begin_work(r);
+
+	(void)state;
+	ask_info(r);
+	assert_int_equal(poll(&(struct pollfd){ .fd = r->fd, .events = POLLIN }, 1, 10),
+			 0);
+	answer_work(r, first);
+	expect(r, VUSER_CMD_DEVICE_GET_INFO, REPLY);
+	assert_int_equal(r->device.data[0], 0x55);
+	end(r);
+}
+
+/* QEMU answers no DMA_READ while it waits for a register. */
+static void commands_are_answered_while_work_that_overlaps_waits(void **state)
+{
+	struct rig *r = begin_device(&overlapping, NULL, 30000000000);
+	struct message *first = begin_work(r);
+
+	(void)state;
+	ask_info(r);
+	expect(r, VUSER_CMD_DEVICE_GET_INFO, REPLY);
+	/* A command that reaches into memory itself keeps those behind it waiting. */
+	ask(r, STORE, 0x2000, 4);
+	ask_info(r);
+	expect_dma(r, VUSER_CMD_DMA_WRITE, 0x2000, 4);
+	answer(r, "", NULL, NULL, 0);
+	expect(r, VUSER_CMD_REGION_WRITE, REPLY);
+	expect(r, VUSER_CMD_DEVICE_GET_INFO, REPLY);
+	/* More work, which is done after that which waits. */
+	reach(r, LATER, 0x1008, 8, 0);
+	answer_work(r, first);
+	expect_dma(r, VUSER_CMD_DMA_READ, 0x1008, 8);
+	answer(r, "888", VALUES(0x1008, 8, 0x66), NULL, 0);
+	ask_info(r);
+	expect(r, VUSER_CMD_DEVICE_GET_INFO, REPLY);
+	end(r);
+}
+
+static void a_client_that_leaves_overlapping_work_is_let_go(void **state)
+{
+	struct rig *r = begin_device(&overlapping, NULL, 30000000000);
+
+	(void)state;
+	free(begin_work(r));
+	ask_info(r);
+	expect(r, VUSER_CMD_DEVICE_GET_INFO, REPLY);
+	leave(r);
+	assert_int_equal(r->device.result, -EINTR);
+	assert_int_equal(r->device.left, 1);
+	finish(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -922,6 +1036,9 @@ int main(void)
 			commands_that_come_meanwhile_are_answered_afterwards_in_order),
 		cmocka_unit_test(
 			commands_that_come_with_the_dma_reply_are_answered_after_it),
+		cmocka_unit_test(work_keeps_commands_waiting),
+		cmocka_unit_test(commands_are_answered_while_work_that_overlaps_waits),
+		cmocka_unit_test(a_client_that_leaves_overlapping_work_is_let_go),
 	};
 
 	return cmocka_run_group_tests(tests, make_file, remove_file);
