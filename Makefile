@@ -39,6 +39,8 @@ DEPS_TEST  := $(DEPS_BUILD) libcmocka-dev bats tmux jq mandoc valgrind binutils 
 	xxd bsdextrautils procps
 DEPS_LINT  := clang clang-format clang-tidy cppcheck shellcheck mandoc
 
+DEPS_QEMU  := $(DEPS_BUILD) python3 debootstrap busybox-static cpio xz-utils
+
 PKG_CFLAGS := $(shell $(PKGCONFIG) --cflags $(PACKAGES) 2>/dev/null)
 LIB_LIBS   := $(shell $(PKGCONFIG) --libs libcjson 2>/dev/null) -pthread
 CMD_LIBS   := $(shell $(PKGCONFIG) --libs libedit 2>/dev/null) -lpci
@@ -55,8 +57,9 @@ STATIC   := $(O)/libvuser.a
 SHARED   := $(O)/libvuser.so.$(SOVERSION)
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-build deps-test deps-lint demo test test-run check-build \
-	check-valgrind bench soak lint lint-run format install uninstall clean
+.PHONY: all help deps deps-build deps-test deps-lint deps-qemu demo test test-run \
+	check-build check-valgrind check-qemu bench soak lint lint-run format install uninstall \
+	clean
 .DELETE_ON_ERROR:
 
 all: $(PROGRAM) $(STATIC) $(SHARED)	## build the program and the library
@@ -121,6 +124,8 @@ deps-test:
 	$(call install_missing,$(DEPS_TEST))
 deps-lint:
 	$(call install_missing,$(DEPS_LINT))
+deps-qemu:
+	$(call install_missing,$(DEPS_QEMU))
 deps: deps-test deps-lint	## install all Debian packages that are missing
 
 # ---- demo ----------------------------------------------------------------------------
@@ -150,6 +155,19 @@ check-valgrind: deps-test	## run the unit tests under valgrind
 	@$(MAKE) --no-print-directory O=build check-build
 	@tests/run --valgrind build build
 
+# A Debian with QEMU is kept in QEMU_ROOT if the system's QEMU is too old; QEMU_SECONDS bounds
+# the run, SEED= repeats its random accesses, ONLY= picks checks by a part of their name.
+QEMU_ROOT    ?= .qemu
+QEMU_SECONDS ?= 900
+
+# Without the packages, for want of a network or of rights, the checks say what they could not.
+check-qemu:	## test the server with a real QEMU as its client
+	-@$(MAKE) --no-print-directory deps-qemu
+	@$(MAKE) --no-print-directory SAN=1 build/san/vfuctl
+	@tests/qemu/run build/san/vfuctl --root=$(QEMU_ROOT) --seconds=$(QEMU_SECONDS) \
+		$(if $(SEED),--seed=$(SEED)) $(if $(ONLY),--only="$(ONLY)") \
+		$(if $(SAVE),--save=$(SAVE))
+
 bench: deps-build	## print what the library and the program cost
 	@$(MAKE) --no-print-directory vfuctl build/tests/bench
 	@build/tests/bench ./vfuctl $(READS)
@@ -160,8 +178,9 @@ soak: deps-build	## serve CLIENTS= (1000000) clients one after the other, and se
 
 # ---- lint ----------------------------------------------------------------------------
 
-C_FILES  = $(LIB_SRC) $(CMD_SRC) $(wildcard lib/*.h cmd/*.h tests/*.[ch] fuzz/*.[ch])
-SH_FILES = .ci/run tests/run tests/demo tests/floors $(wildcard tests/*.bash fuzz/*.sh)
+C_FILES  = $(LIB_SRC) $(CMD_SRC) $(wildcard lib/*.h cmd/*.h tests/*.[ch] tests/qemu/*.c fuzz/*.[ch])
+SH_FILES = .ci/run tests/run tests/demo tests/floors \
+	$(wildcard tests/*.bash tests/qemu/*.sh fuzz/*.sh)
 
 # What this cppcheck does not understand: queue macros, and arrays filled by a called function.
 CPPCHECK_QUIRKS := '-DTAILQ_FOREACH(v,h,f)=for((v)=0;(v);)' '-DTAILQ_ENTRY(t)=int' \

@@ -52,8 +52,8 @@ command -v cpio >/dev/null || could_not "cpio is not installed"
 root=$guest/root
 rm -rf "$root"
 mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/tmp" "$root/modules"
-cp /bin/busybox "$root/bin/" && cp "$here/init" "$root/init" && chmod +x "$root/init" ||
-	could_not "the guest's root cannot be made"
+cp /bin/busybox "$root/bin/" || could_not "the guest's root cannot be made"
+install -m 755 "$here/init" "$root/init" || could_not "the guest's root cannot be made"
 for module in irqbypass uio uio_pci_generic vfio vfio_virqfd vfio_iommu_type1 \
 	vfio-pci-core vfio-pci; do
 	find "$guest/kernel" -name "$module.ko*" -exec cp {} "$root/modules/" \;

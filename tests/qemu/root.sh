@@ -7,14 +7,15 @@ top=$1
 sid=$top/sid
 done=$top/sid.done
 left=${SECONDS_LEFT:-900}
+ends=$(($(date +%s) + left))
 
 could_not() {
 	echo "$*" >&2
 	exit 1
 }
 
+[ "$(id -u)" = 0 ] || could_not "QEMU 10.1 is not installed, and only root can use another Debian's"
 [ -e "$done" ] && [ -x "$sid/usr/bin/qemu-system-x86_64" ] && exit 0
-[ "$(id -u)" = 0 ] || could_not "QEMU 10.1 is not installed, and only root can make a Debian that has it"
 command -v debootstrap >/dev/null || could_not "debootstrap is not installed"
 [ "$left" -ge 240 ] || could_not "there is not enough time to fetch a Debian with QEMU"
 mkdir -p "$top" || could_not "$top cannot be made"
@@ -40,7 +41,7 @@ if ! timeout "$left" debootstrap --variant=minbase sid "$sid" $from >"$log" 2>&1
 	could_not "debootstrap failed (no network?): $(grep '^E: ' "$log" | tail -n 1)"
 fi
 # A mirror may lag behind so far that its lists count as expired.
-if ! timeout "$left" chroot "$sid" sh -c 'export DEBIAN_FRONTEND=noninteractive
+if ! timeout $((ends - $(date +%s) + 1)) chroot "$sid" sh -c 'export DEBIAN_FRONTEND=noninteractive
 	apt-get -o Acquire::Check-Valid-Until=false update -q &&
 	apt-get install -q -y --no-install-recommends qemu-system-x86 &&
 	apt-get clean' >>"$log" 2>&1; then
