@@ -38,7 +38,7 @@ def identity(place):
     equal("signature of the ROM", qemu.read(ROM_AT, 2), 0xaa55)
     qemu.quit()
     server.stop()
-    server.keep("qemu-11.1-client_vfuctl-demo-realise")
+    server.keep("demo-realise")
 
 
 @check("demo", "BAR1 is one memory, whether an access is mapped or a message")
@@ -96,4 +96,4 @@ def msix(place):
     until("unmasked, it comes", lambda: came(0))
     qemu.quit()
     server.stop()
-    server.keep("qemu-11.1-client_vfuctl-demo-msix")
+    server.keep("demo-msix")

@@ -36,7 +36,7 @@ def identity(place):
     true("info pci shows 1234:11e8", "1234:11e8" in qemu.hmp("info pci"))
     qemu.quit()
     server.stop()
-    server.keep("qemu-11.1-client_vfuctl-edu-realise")
+    server.keep("edu-realise")
 
 
 @check("device", "BAR0 has its size, moves where it is put, and there are no others")

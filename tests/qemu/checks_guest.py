@@ -87,7 +87,7 @@ def boot(place, how, end):
                            capture_output=True, text=True, timeout=30, check=False)
     equal("what the next client reads", after.stdout.strip(), "0x010000ed")
     trace = server.stop()
-    server.keep("qemu-11.1-client_vfuctl-edu-linux-" + how["machine"])
+    server.keep("edu-linux-" + how["machine"])
     return Guest(console(path)[0], trace)
 
 

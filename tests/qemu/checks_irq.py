@@ -54,7 +54,7 @@ def intx(place):
              not device.config(bus.STATUS, 2) & bus.STATUS_INTX)
     qemu.quit()
     server.stop()
-    server.keep("qemu-11.1-client_vfuctl-edu-intx")
+    server.keep("edu-intx")
 
 
 @check("irq", "INTx: a line that is not acknowledged comes back after the end of interrupt")
@@ -127,7 +127,7 @@ def msi(place):
         true("the line is low", not any(raised for line, raised in qemu.edges if line == LINE))
         qemu.quit()
         server.stop()
-        server.keep("qemu-11.1-client_vfuctl-edu-msi-" + ram)
+        server.keep("edu-msi-" + ram)
 
 
 @check("irq", "MSI: when a factorial and when a transfer is done")

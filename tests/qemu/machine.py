@@ -47,7 +47,7 @@ class Server(Program):
         self.path = place.path(name + ".sock")
         self.seen = place.seen(self.path)
         self.trace_path = place.path(name + ".jsonl")
-        self.save = place.save
+        self.place = place
         super().__init__(place, name, name + ".log",
                          [place.vfuctl, "--trace=" + self.trace_path, "serve",
                           "--socket-path=" + self.path, "--device=" + device])
@@ -82,11 +82,12 @@ class Server(Program):
 
     def keep(self, name):
         """Keeps the trace in the folder of --save: seconds, direction, fds, bytes."""
-        if not self.save:
+        if not self.place.save:
             return
-        os.makedirs(self.save, exist_ok=True)
+        os.makedirs(self.place.save, exist_ok=True)
         start = None
-        with open(os.path.join(self.save, name + ".txt"), "w") as out:
+        name = "qemu-{}.{}-client_vfuctl-{}.txt".format(*self.place.version, name)
+        with open(os.path.join(self.place.save, name), "w") as out:
             for m in self.trace():
                 start = m["time"] if start is None else start
                 out.write(f"{m['time'] - start:.6f} {m['direction']} {m['fds']} "

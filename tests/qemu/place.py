@@ -39,7 +39,7 @@ class Place:
         self.end_time = time.monotonic() + seconds
         self.save = save
         self.root = ""
-        self.qemu = None
+        self.qemu = self.version = None
         self.why_not = ""
         self.folder = None
         self.running = []  # what the check that runs has started
@@ -69,6 +69,7 @@ class Place:
             if not version:
                 self.why_not = "the QEMU in " + self.root + " does not run"
                 return None
+        self.version = version
         base = os.path.join(self.root, "tmp") if self.root else None
         self.folder = tempfile.mkdtemp(prefix="vfuctl-", dir=base)
         return version
