@@ -202,6 +202,9 @@ struct captured {
 static const char *const capture_files[] = {
 	"tests/data/libvfio-user-sample-client_and_server.txt",
 	"tests/data/qemu-11.1-client_libvfio-user-gpio-server.txt",
+	"tests/data/qemu-11.1-client_vfuctl-edu-dma-messages.txt",
+	"tests/data/qemu-11.1-client_vfuctl-edu-intx.txt",
+	"tests/data/qemu-11.1-client_vfuctl-edu-linux-q35.txt",
 };
 
 /* The messages of a file: "seconds direction fds hex" a line. Run from the top directory.
