@@ -74,10 +74,11 @@ int request_region_info(struct request *q)
 		info->flags |= VUSER_REGION_MMAP;
 	if (len)
 		info->flags |= VUSER_REGION_CAPS;
-	if (argsz < info->argsz)
-		return request_reply(q, &p);
+	/* Even where the chain does not follow: QEMU does not ask again without it. */
 	if (len)
 		info->cap_offset = sizeof(*info);
+	if (argsz < info->argsz)
+		return request_reply(q, &p);
 	p.tail = chain;
 	p.tail_len = len;
 	return request_reply_fds(q, &p, &fd, fd >= 0);

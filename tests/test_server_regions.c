@@ -125,6 +125,9 @@ static void describe(struct described *d, uint32_t region, uint32_t argsz)
 			 0);
 	d->info = p.u.region_info;
 	assert_int_equal(d->info.index, region);
+	d->ncaps = 0;
+	if (d->a.len < d->info.argsz)
+		return; /* the chain is to be asked for again */
 	assert_int_equal(vuser_regioncap_walk(d->a.payload, d->a.len, d->caps,
 					      ARRAY_SIZE(d->caps), &d->ncaps, NULL),
 			 0);
@@ -179,7 +182,7 @@ static void an_answer_that_does_not_fit_says_how_long_it_is(void **state)
 		describe(&d, SPARSE, argsz);
 		assert_int_equal(d.info.argsz, whole);
 		assert_int_equal(d.info.flags, MAPPED | VUSER_REGION_CAPS);
-		assert_int_equal(d.info.cap_offset, 0);
+		assert_int_equal(d.info.cap_offset, 32);
 		assert_int_equal(d.info.size, 8 * PAGE);
 		assert_int_equal(d.a.len, 32);
 		assert_int_equal(d.a.nfds, 0);
