@@ -13,6 +13,7 @@ ID, SCRATCH, RAISE, ACKNOWLEDGE = 0x000, 0x010, 0x0c0, 0x0c8
 PLACES = {0: 0xe0000000, 1: 0xe0100000, 2: 0xe0200000, 4: 0xe0300000}
 ROM_AT = 0xe0400000
 MEMORY = 1 << 20  # of BAR1
+EDGES = [0, 0x40000, 0x80000, 0xa0000, MEMORY]
 MESSAGES = 0x2000
 
 
@@ -45,19 +46,22 @@ def identity(place):
 def memory(place):
     rng = random.Random(f"{place.seed} memory")
     server, qemu, function = start(place)
-    model = bytearray(qemu.memory(PLACES[1], MEMORY))
-    for _ in range(400):
+    written = {}
+    for _ in range(1000):
         width = rng.choice([1, 2, 4, 8])
-        at = rng.randrange(0, MEMORY, width)
+        # Anywhere, and around where what is mapped begins and ends.
+        at = rng.choice([rng.randrange(MEMORY), rng.choice(EDGES) + rng.randrange(-64, 64)])
+        at = min(max(at - at % width, 0), MEMORY - width)
         value = rng.getrandbits(8 * width)
         function.write(at, value, width, 1)
-        model[at:at + width] = value.to_bytes(width, "little")
+        for n in range(width):
+            written[at + n] = value >> 8 * n & 0xff
         equal(f"BAR1 at {at:#x}", function.read(at, width, 1), value)
-    equal("all of BAR1", qemu.memory(PLACES[1], MEMORY) == bytes(model), True)
+    for at, value in written.items():
+        equal(f"BAR1 at {at:#x} in the end", function.read(at, 1, 1), value)
     qemu.quit()
     reads = [m for m in commands(server.stop(), "REGION_READ") if m["fields"]["region"] == 1]
-    asked = sum(m["fields"]["count"] for m in reads)
-    true("most of it needed no message, some did", 0 < asked < 2 * MEMORY)
+    true("much of it needed no message, some did", 0 < len(reads) < 1000 + len(written))
 
 
 @check("demo", "MSI-X: each vector writes its own message, a masked one waits")
