@@ -415,6 +415,8 @@ static int demo_reset(void *dev)
 	uint32_t resets = d->state.reg[REG_RESETS], clients = d->state.reg[REG_CLIENTS];
 
 	demo_migration_end(d);
+	d->stopped = false;
+	d->resets++;
 	memset(d->state.reg, 0, sizeof(d->state.reg));
 	memset(d->state.table, 0, sizeof(d->state.table));
 	memset(d->state.bell, 0, sizeof(d->state.bell));
@@ -501,6 +503,7 @@ static const struct vuser_device demo_desc = {
 	.reset = demo_reset,
 	.left = demo_left,
 	.work = demo_work,
+	.overlaps = true, /* a transfer keeps its registers, and knows of resets */
 	.region_fd = demo_region_fd,
 	.io_fds = demo_io_fds,
 	.migration = &demo_migration,

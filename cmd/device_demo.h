@@ -110,6 +110,8 @@ struct demo {
 	int shadow_fd;
 	int bells[DEMO_BELLS + DEMO_SHADOWS]; /* eventfds */
 	struct demo_stream *stream;	      /* of a migration under way */
+	bool stopped;			      /* by migration */
+	unsigned resets; /* so that a transfer knows that one came meanwhile */
 };
 
 extern const struct vuser_migration_ops demo_migration;

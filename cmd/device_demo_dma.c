@@ -72,6 +72,7 @@ bool demo_dma_work(struct demo *d)
 	uint64_t count = demo_get64(d, REG_COUNT), done = demo_get64(d, REG_DONE);
 	uint8_t buf[SLICE];
 	size_t len = count - done < SLICE ? (size_t)(count - done) : SLICE;
+	unsigned resets = d->resets;
 	int err = 0;
 
 	if (!(d->state.reg[REG_STATUS] & DMA_STATUS_BUSY))
@@ -82,8 +83,14 @@ bool demo_dma_work(struct demo *d)
 		err = fetch(d, kind, buf, done, len);
 	if (len && !err)
 		err = store(d, kind, buf, done, len);
-	/* The client may have left meanwhile, and the transfer been ended with it. */
+	/* The client may have left meanwhile, and the transfer been ended with it, or
+	 * have reset the device and started another. */
 	if (!(d->state.reg[REG_STATUS] & DMA_STATUS_BUSY))
+		return false;
+	if (resets != d->resets)
+		return true;
+	/* It may have stopped the device: this slice is done again when it runs. */
+	if (err && d->stopped)
 		return false;
 	if (!err)
 		demo_set64(d, REG_DONE, done + len);

@@ -291,6 +291,7 @@ static int commit(struct demo *d, const struct demo_stream *s)
 	if (!plausible(&s->state))
 		return -ENOTRECOVERABLE;
 	d->state = s->state;
+	d->resets++; /* a transfer that waits is none of this state */
 	d->state.reg[REG_ID] = id;
 	d->state.reg[REG_VERSION] = version;
 	memcpy(d->memory, s->memory, DEMO_BAR1_SIZE);
@@ -349,6 +350,7 @@ static int demo_state_arc(void *dev, uint32_t from, uint32_t to)
 		demo_migration_end(d);
 	if (r)
 		return r;
+	d->stopped = to != VUSER_STATE_RUNNING && to != VUSER_STATE_PRE_COPY;
 	if (to == VUSER_STATE_STOP_COPY)
 		d->stream->stopped = true;
 	demo_log(d, EVENT_STATE, to);

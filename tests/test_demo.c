@@ -54,6 +54,7 @@ extern const struct device_type demo_under_test;
 struct vuser_server {
 	uint8_t memory[MEMORY_SIZE];
 	int error;
+	void (*meanwhile)(void); /* what the client does before it answers */
 	bool attached, line;
 	unsigned fired[VUSER_PCI_IRQS][DEMO_VECTORS];
 	unsigned watched;
@@ -65,6 +66,11 @@ static struct vuser_server server;
 
 static int reach(struct vuser_server *s, uint64_t iova, size_t len)
 {
+	void (*meanwhile)(void) = s->meanwhile;
+
+	s->meanwhile = NULL;
+	if (meanwhile)
+		meanwhile();
 	if (s->error)
 		return s->error;
 	if (iova < MEMORY_BASE || iova - MEMORY_BASE > MEMORY_SIZE ||
@@ -312,6 +318,48 @@ static void a_client_that_leaves_takes_its_transfer_along(void **state)
 	assert_int_equal(reg(REG_STATUS), DMA_STATUS_DONE | DMA_STATUS_ERROR);
 	assert_int_equal(reg(REG_ERROR), EINTR);
 	assert_int_equal(reg(REG_CLIENTS), 1);
+}
+
+static void reset_and_start_another(void)
+{
+	assert_int_equal(desc->reset(dev), 0);
+	set_wide(REG_COUNT, 3);
+	set_wide(REG_DESTINATION, MEMORY_BASE + 100);
+	set(REG_PATTERN, 0x33);
+	set(REG_COMMAND, DMA_START | DMA_KIND_FILL);
+}
+
+static void a_reset_meanwhile_ends_a_transfer_and_not_the_next(void **state)
+{
+	(void)state;
+	server.meanwhile = reset_and_start_another;
+	transfer(DMA_KIND_COPY, MEMORY_BASE, MEMORY_BASE + 50, 2 * SLICE);
+	assert_int_equal(reg(REG_STATUS), DMA_STATUS_DONE);
+	assert_int_equal(get_at(0, 4 * REG_DONE, 8), 3);
+	assert_int_equal(server.memory[102], 0x33);
+	assert_int_equal(server.memory[103], 0);
+}
+
+static void stop_meanwhile(void)
+{
+	assert_int_equal(
+		desc->migration->state(dev, VUSER_STATE_RUNNING, VUSER_STATE_STOP), 0);
+	server.error = -EBUSY;
+}
+
+static void a_transfer_that_was_stopped_goes_on(void **state)
+{
+	(void)state;
+	server.meanwhile = stop_meanwhile;
+	memcpy(server.memory, "abc", 3);
+	transfer(DMA_KIND_COPY, MEMORY_BASE, MEMORY_BASE + 50, 3);
+	assert_int_equal(reg(REG_STATUS), DMA_STATUS_BUSY);
+	server.error = 0;
+	assert_int_equal(
+		desc->migration->state(dev, VUSER_STATE_STOP, VUSER_STATE_RUNNING), 0);
+	assert_false(desc->work(dev));
+	assert_int_equal(reg(REG_STATUS), DMA_STATUS_DONE);
+	assert_memory_equal(server.memory + 50, "abc", 3);
 }
 
 /* ---- Interrupts ------------------------------------------------------------------ */
@@ -628,6 +676,8 @@ int main(void)
 		TEST(registers_are_kept_while_it_runs),
 		TEST(its_end_raises_the_vector_asked_for),
 		TEST(a_client_that_leaves_takes_its_transfer_along),
+		TEST(a_reset_meanwhile_ends_a_transfer_and_not_the_next),
+		TEST(a_transfer_that_was_stopped_goes_on),
 		TEST(without_vectors_the_line_is_raised_until_acknowledged),
 		TEST(enabled_vectors_leave_the_line_alone),
 		TEST(errors_and_requests_are_signalled),
