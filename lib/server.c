@@ -341,8 +341,9 @@ static int call(struct vuser_server *s, struct proxy *p, struct vuser_exchange *
 	return r;
 }
 
-/* One message's worth, within one window. 0 or a negative errno. */
-static int by_message(struct vuser_server *s, uint64_t iova, uint8_t *buf, size_t len,
+/* One message's worth, within one window; *len becomes what was moved. 0 or a negative
+ * errno. */
+static int by_message(struct vuser_server *s, uint64_t iova, uint8_t *buf, size_t *len,
 		      bool write)
 {
 	struct vuser_payload p = { .command = write ? VUSER_CMD_DMA_WRITE
@@ -354,9 +355,9 @@ static int by_message(struct vuser_server *s, uint64_t iova, uint8_t *buf, size_
 	size_t fixed_len;
 	int r;
 
-	p.u.dma = (struct vuser_dma_access){ .address = iova, .count = len };
+	p.u.dma = (struct vuser_dma_access){ .address = iova, .count = *len };
 	p.tail = write ? buf : NULL;
-	p.tail_len = write ? len : 0;
+	p.tail_len = write ? *len : 0;
 	if (payload_encode_fixed(&p, fixed, sizeof(fixed), &fixed_len, &e))
 		return -EINVAL;
 	x = proxy_build(proxy, p.command, fixed, fixed_len, p.tail, p.tail_len, &e);
@@ -364,7 +365,7 @@ static int by_message(struct vuser_server *s, uint64_t iova, uint8_t *buf, size_
 		return -ENOMEM;
 	x->split = sizeof(fixed);
 	x->tail = write ? NULL : buf;
-	x->tail_cap = write ? 0 : len;
+	x->tail_cap = write ? 0 : *len;
 	r = call(s, proxy, x, &e);
 	if (r == VUSER_E_REMOTE)
 		return e.err > 0 && e.err < 4096 ? -e.err : -EIO;
@@ -405,7 +406,7 @@ static int access_memory(struct vuser_server *s, uint64_t iova, uint8_t *buf, si
 				n = (size_t)s->theirs.max_data_xfer_size;
 			if (n > s->max_data) /* more would not be taken as a reply */
 				n = (size_t)s->max_data;
-			r = by_message(s, iova, buf, n, write);
+			r = by_message(s, iova, buf, &n, write);
 		}
 		if (write)
 			server_log_write(s, iova, n, r);

@@ -116,10 +116,11 @@ void watch_remove(struct vuser_server *s, int fd);
 void watches_call(struct watches *w);
 
 /*
- * Looks at the reply to a DMA_READ or DMA_WRITE of ours, whose forms differ between
- * peers; the data of a read ends up in buf. 0 or a negative errno.
+ * Looks at the reply to a DMA_READ or DMA_WRITE of *len bytes, whose forms differ between
+ * peers; the data of a read ends up in buf. *len becomes what was moved: a client may
+ * move less than it was asked to, but not nothing. 0 or a negative errno.
  */
-int server_check_dma_reply(struct vuser_server *s, struct vuser_exchange *x, size_t len,
+int server_check_dma_reply(struct vuser_server *s, struct vuser_exchange *x, size_t *len,
 			   bool write, uint8_t *buf);
 
 /* server_feature.c, server_migration.c: handlers. */

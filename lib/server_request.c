@@ -430,29 +430,44 @@ static int bad_dma_reply(struct vuser_server *s, const struct vuser_exchange *x,
 	return -EPROTO;
 }
 
-int server_check_dma_reply(struct vuser_server *s, struct vuser_exchange *x, size_t len,
-			   bool write, uint8_t *buf)
+/*
+ * The count of a reply and where its data begins: behind 8 bytes of address it has 8
+ * bytes, or 4 with peers of older text. The two cannot be mistaken for each other: a
+ * count of 8 bytes that begins with data is larger than what came.
+ */
+static bool find_count(const struct vuser_exchange *x, bool write, uint64_t *count,
+		       size_t *data_at)
 {
 	size_t got = x->head_len + x->tail_len;
-	uint64_t count = len;
-	struct cursor c = cursor_at(x->head, x->head_len);
+	struct cursor wide = cursor_at(x->head, x->head_len), narrow = wide;
 
-	if (write && got == 0)
+	(void)cursor_u64(&wide);
+	(void)cursor_u64(&narrow);
+	*count = cursor_u64(&wide);
+	*data_at = 16;
+	if (!wide.failed && got - 16 == (write ? 0 : *count))
+		return true;
+	*count = cursor_u32(&narrow);
+	*data_at = 12;
+	return !narrow.failed && got - 12 == (write ? 0 : *count);
+}
+
+int server_check_dma_reply(struct vuser_server *s, struct vuser_exchange *x, size_t *len,
+			   bool write, uint8_t *buf)
+{
+	uint64_t count;
+	size_t data_at;
+
+	if (write && x->head_len + x->tail_len == 0)
 		return 0; /* the header alone says that all was written */
-	(void)cursor_u64(&c);
-	if (got == 16 + len * !write)
-		count = cursor_u64(&c);
-	else if (got == 12 + len * !write)
-		count = cursor_u32(&c);
-	else
-		return bad_dma_reply(s, x, len);
-	if (c.failed || count != len)
-		return bad_dma_reply(s, x, len);
-	if (!write && got == 12 + len) {
+	if (!find_count(x, write, &count, &data_at) || count > *len || (!count && *len))
+		return bad_dma_reply(s, x, *len);
+	*len = (size_t)count;
+	if (!write && data_at == 12) {
 		/* The data began four bytes before where it was looked for. */
 		size_t early = x->head_len - 12;
 
-		memmove(buf + early, buf, len - early);
+		memmove(buf + early, buf, *len - early);
 		memcpy(buf, x->head + 12, early);
 	}
 	return 0;

@@ -708,10 +708,10 @@ static void lying_dma_replies_fail_the_access_alone(void **state)
 		{ FETCH, "888", { 0x1000, 7, 0 }, EPROTO },
 		{ FETCH, "888", { 0x1000, UINT64_MAX, 0 }, EPROTO },
 		{ FETCH, "848", { 0x1000, 0xffffffff, 0 }, EPROTO },
-		{ STORE, "88", { 0x1000, 7 }, EPROTO },
+		{ STORE, "88", { 0x1000, 9 }, EPROTO },
 		{ STORE, "84", { 0x1000, 0 }, EPROTO },
-		/* fewer bytes: a short transfer, the count alone, less than that */
-		{ FETCH, "884", { 0x1000, 4, 0 }, EPROTO },
+		/* nothing, a count alone, less than that */
+		{ FETCH, "88", { 0x1000, 0 }, EPROTO },
 		{ FETCH, "882", { 0x1000, 8, 0 }, EPROTO },
 		{ FETCH, "88", { 0x1000, 8 }, EPROTO },
 		{ FETCH, "84", { 0x1000, 8 }, EPROTO },
@@ -741,6 +741,31 @@ static void lying_dma_replies_fail_the_access_alone(void **state)
 	leave(r);
 	assert_int_equal(r->events.of[VUSER_EVENT_REFUSED], ARRAY_SIZE(rows));
 	finish(r);
+}
+
+static void a_short_transfer_goes_on_with_the_rest(void **state)
+{
+	struct rig *r = begin();
+
+	(void)state;
+	map(r, 0x1000, 0x1000, RW, -1, 0, 0);
+	ask(r, FETCH, 0x1000, 8);
+	expect_dma(r, VUSER_CMD_DMA_READ, 0x1000, 8);
+	answer(r, "88", VALUES(0x1000, 3), "\x11\x22\x33", 3);
+	expect_dma(r, VUSER_CMD_DMA_READ, 0x1003, 5);
+	answer(r, "844", VALUES(0x1003, 4, 0x77665544), NULL, 0); /* the older form */
+	expect_dma(r, VUSER_CMD_DMA_READ, 0x1007, 1);
+	answer(r, "881", VALUES(0x1007, 1, 0x88), NULL, 0);
+	expect(r, VUSER_CMD_REGION_WRITE, REPLY);
+	assert_memory_equal(r->device.data, "\x11\x22\x33\x44\x55\x66\x77\x88", 8);
+	ask(r, STORE, 0x1000, 8);
+	expect_dma(r, VUSER_CMD_DMA_WRITE, 0x1000, 8);
+	answer(r, "88", VALUES(0x1000, 7), NULL, 0);
+	expect_dma(r, VUSER_CMD_DMA_WRITE, 0x1007, 1);
+	assert_int_equal(got.payload[16], 0x88);
+	answer(r, "84", VALUES(0x1007, 1), NULL, 0);
+	expect(r, VUSER_CMD_REGION_WRITE, REPLY);
+	end(r);
 }
 
 static void reply_to_another_command_fails_the_access(void **state)
@@ -1026,6 +1051,7 @@ int main(void)
 		cmocka_unit_test(dma_read_replies_of_both_forms_are_taken),
 		cmocka_unit_test(dma_write_replies_of_all_forms_are_taken),
 		cmocka_unit_test(lying_dma_replies_fail_the_access_alone),
+		cmocka_unit_test(a_short_transfer_goes_on_with_the_rest),
 		cmocka_unit_test(reply_to_another_command_fails_the_access),
 		cmocka_unit_test(errors_of_the_client_reach_the_device),
 		cmocka_unit_test(transfers_are_cut_to_the_clients_limit),
