@@ -14,10 +14,10 @@ BOOT_SECONDS = 150  # how long a boot without a hypervisor may take on a slow ma
 NEEDED = 60  # a boot is not begun with less time than this
 
 # Behind a bridge, because only the bus of a bridge can be reset by software.
-LINE = {"machine": "pc", "words": "vfuctl=again", "boots": 2,
+LINE = {"machine": "pc", "words": "vfuctl=again", "boots": 2, "both": True,
         "more": ["-device", "pci-bridge,id=behind,chassis_nr=1,addr=5"],
         "properties": {"bus": "behind", "addr": "3"}}
-MESSAGES = {"machine": "q35", "words": "vfuctl=msi intel_iommu=on", "boots": 1,
+MESSAGES = {"machine": "q35", "words": "vfuctl=msi intel_iommu=on", "boots": 1, "both": False,
             "more": ["-device", "intel-iommu,caching-mode=on"],
             "properties": {"addr": "4"}}
 
@@ -67,9 +67,13 @@ def console(path):
 def boot(place, how, end):
     make_guest(place)
     server = Server(place)
+    devices = [user_device(server, **how["properties"])]
+    other = Server(place, "demo", "demo") if how["both"] else None
+    if other:
+        devices.append(user_device(other, addr="6"))
     path = place.path("console")
     open(path, "w").close()
-    qemu = Qemu(place, [user_device(server, **how["properties"])], accel="tcg",
+    qemu = Qemu(place, devices, accel="tcg",
                 machine=how["machine"], size=RAM, more=how["more"] + [
                     "-kernel", place.seen(place.path("vmlinuz")),
                     "-initrd", place.seen(place.path("initrd")),
@@ -86,6 +90,8 @@ def boot(place, how, end):
     after = subprocess.run([place.vfuctl, "-s", server.path, "read", "bar0", "0"],
                            capture_output=True, text=True, timeout=30, check=False)
     equal("what the next client reads", after.stdout.strip(), "0x010000ed")
+    if other:
+        other.stop()
     trace = server.stop()
     server.keep("edu-linux-" + how["machine"])
     return Guest(console(path)[0], trace)
@@ -122,6 +128,25 @@ def listed(place):
         true("it is BAR0", found[0][5].startswith("0:"))
         equal("its size", end - start + 1, 1 << 20)
         true("it is aligned", start and start % (1 << 20) == 0)
+
+
+@check("guest", "Linux lists demo, too, with all its BARs and its ROM, and reaches them")
+def demo(place):
+    g = guest(place, LINE, kill)
+    for n, lines in enumerate(g.boots[:2]):
+        found = [line.split() for line in lines if "0x1234 0x11e9" in line]
+        equal("devices found", len(found), 1)
+        sizes = {}
+        for resource in found[0][5:]:
+            bar, place_of_it = resource.split(":")
+            start, end = (int(x, 16) for x in place_of_it.split("-"))
+            sizes[int(bar)] = end - start + 1
+        equal("sizes of BARs and ROM", sizes,
+              {0: 0x1000, 1: 1 << 20, 2: 0x1000, 4: 0x1000, 6: 0x1000})
+        equal("identification", int(g.value("demo-identification", n), 16), 0x4f4d4544)
+        equal("memory, mapped and by message",
+              [int(x, 16) for x in g.value("demo-memory", n).split()],
+              [0x600df00d, 0x0ddba11])
 
 
 @check("guest", "Linux reaches BAR0 with devmem, after a reboot, too")
