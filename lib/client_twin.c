@@ -4,36 +4,45 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "channel.h"
 #include "client.h"
 #include "error.h"
 
-/*
- * That it ends is no news: the server ends both. What breaks the protocol is, and the
- * first socket stands all the same.
- */
 static void on_event(void *arg, const struct vuser_event *ev)
 {
 	struct vuser_client *c = arg;
-	struct vuser_event told = *ev;
 
-	if (ev->kind == VUSER_EVENT_LOST) {
-		if (ev->error.code == VUSER_E_CLOSED)
-			return;
-		told.kind = VUSER_EVENT_REFUSED;
-		snprintf(told.error.text, sizeof(told.error.text), "twin socket: %.200s",
-			 ev->error.text);
-	}
-	if (c->o.event)
-		c->o.event(c->o.arg, &told);
+	proxy_twin_event(c->proxy, ev);
+}
+
+/* What to wait for changes; epoll tells of the end of what is waited for in any way. */
+static void watch(struct vuser_client *c, struct proxy *p, bool at_all)
+{
+	short events = proxy_events(p);
+	struct epoll_event ev = { .events = (events & POLLIN ? EPOLLIN : 0u) |
+					    (events & POLLOUT ? EPOLLOUT : 0u) };
+	int fd = proxy_fd(p);
+
+	if (!at_all)
+		(void)epoll_ctl(c->both, EPOLL_CTL_DEL, fd, NULL);
+	else if (epoll_ctl(c->both, EPOLL_CTL_MOD, fd, &ev) != 0 && errno == ENOENT)
+		(void)epoll_ctl(c->both, EPOLL_CTL_ADD, fd, &ev);
+}
+
+/* The first socket always is: its end is for the owner to see. */
+static void watch_both(struct vuser_client *c)
+{
+	watch(c, c->proxy, true);
+	watch(c, c->twin, proxy_events(c->twin) && !proxy_lost(c->twin, NULL));
 }
 
 /* One descriptor for an owner that polls. */
 static int join(struct vuser_client *c, struct vuser_error *e)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.fd = 0 };
+	struct epoll_event ev = { .events = EPOLLIN };
 
 	c->both = epoll_create1(EPOLL_CLOEXEC);
 	if (c->both < 0)
@@ -42,6 +51,16 @@ static int join(struct vuser_client *c, struct vuser_error *e)
 	    epoll_ctl(c->both, EPOLL_CTL_ADD, proxy_fd(c->twin), &ev) != 0)
 		return error_errno(e, "epoll_ctl");
 	return 0;
+}
+
+/* Only of a socket that is connected does it make sense to wait for its end. */
+static bool is_connection(int fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+
+	return channel_check(fd, NULL) == 0 &&
+	       getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
 }
 
 int client_twin_take(struct vuser_client *c, struct vuser_exchange *x,
@@ -60,6 +79,10 @@ int client_twin_take(struct vuser_client *c, struct vuser_exchange *x,
 	uint64_t index = c->theirs.twin_fd_index;
 	int fd, r;
 
+	if (!c->theirs.twin_supported && x->nreply_fds)
+		return client_bad_reply(c, x, 0, "fds", e,
+					"the reply to VERSION comes with a descriptor, "
+					"but agrees to no twin socket");
 	if (!c->theirs.twin_supported)
 		return 0;
 	if (!(c->theirs.present & VUSER_CAP_TWIN_FD_INDEX) || index >= x->nreply_fds)
@@ -69,8 +92,7 @@ int client_twin_take(struct vuser_client *c, struct vuser_exchange *x,
 					x->nreply_fds);
 	fd = x->reply_fds[index];
 	x->reply_fds[index] = x->reply_fds[--x->nreply_fds];
-	r = channel_check(fd, NULL);
-	if (r) {
+	if (!is_connection(fd)) {
 		close(fd);
 		return client_bad_reply(c, x, VUSER_NO_OFFSET, "twin_socket.fd_index", e,
 					"the descriptor that should be the twin socket "
@@ -96,19 +118,6 @@ void client_twin_free(struct vuser_client *c)
 
 /* ---- For an owner that polls ------------------------------------------------------- */
 
-/* What to wait for changes; a socket that is lost would wake us for ever. */
-static void watch(struct vuser_client *c, struct proxy *p)
-{
-	short events = proxy_events(p);
-	struct epoll_event ev = { .events = (events & POLLIN ? EPOLLIN : 0u) |
-					    (events & POLLOUT ? EPOLLOUT : 0u) };
-
-	if (proxy_lost(p, NULL))
-		(void)epoll_ctl(c->both, EPOLL_CTL_DEL, proxy_fd(p), NULL);
-	else
-		(void)epoll_ctl(c->both, EPOLL_CTL_MOD, proxy_fd(p), &ev);
-}
-
 int vuser_client_fd(const struct vuser_client *c)
 {
 	return c->twin ? c->both : proxy_fd(c->proxy);
@@ -118,23 +127,28 @@ short vuser_client_events(struct vuser_client *c)
 {
 	if (!c->twin)
 		return proxy_events(c->proxy);
-	watch(c, c->proxy);
-	watch(c, c->twin);
+	watch_both(c);
 	return POLLIN;
 }
 
-/* The end of the twin is told to event(), and is not the end of the client. */
 int vuser_client_process(struct vuser_client *c, struct vuser_error *e)
 {
-	int r = c->twin ? proxy_process(c->twin, NULL) : 0;
+	int r = proxy_process(c->proxy, e);
 
-	(void)r;
-	return proxy_process(c->proxy, e);
+	if (c->twin) /* an owner that asks for the events only once shall not poll in vain
+		      */
+		watch_both(c);
+	return r;
 }
 
 bool vuser_client_twin(const struct vuser_client *c)
 {
 	return c->twin != NULL;
+}
+
+int vuser_client_twin_lost(struct vuser_client *c, struct vuser_error *e)
+{
+	return c->twin ? proxy_lost(c->twin, e) : 0;
 }
 
 static void add(struct vuser_counter *to, const struct vuser_counter *from)

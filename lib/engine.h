@@ -3,6 +3,8 @@
 #ifndef VUSER_ENGINE_H
 #define VUSER_ENGINE_H
 
+#include <poll.h>
+
 #include "outbox.h"
 #include "proxy.h"
 #include "reader.h"
@@ -55,6 +57,7 @@ struct proxy {
 	short watched;	      /* the poll events it waits for */
 	int also;	      /* proxy_also(), -1 for none */
 	struct proxy *twin;   /* proxy_twin(); its lock is taken without ours only */
+	bool twin_ready;      /* something came there; of the thread that reads */
 	bool serving;	      /* the next wait is proxy_serve()'s own */
 	int also_watched;     /* by the thread that waits */
 	unsigned corks;	      /* above 0: what is started is queued */
@@ -118,8 +121,22 @@ int engine_dispatch(struct proxy *p, struct vuser_error *e);
 short engine_wanted(const struct proxy *p);
 /* Wakes the thread that reads if what it waits for is not all it should wait for. */
 void engine_kick(struct proxy *p);
+/* That thread waits for nothing any more. */
+void engine_stop_waiting(struct proxy *p);
 /* Nanoseconds until deadline, 0 when it has passed. */
 int64_t engine_left(uint64_t deadline);
+
+/*
+ * proxy_twin.c: the twin of a connection is looked at by the thread that reads the first
+ * socket, which holds neither lock: whether there is something, at once; then what to
+ * poll for, and that the wait is over.
+ */
+bool engine_twin_look(struct proxy *twin);
+#define TWIN_POLLS 2 /* its socket, and its kick */
+void engine_twin_watch(struct proxy *twin, struct pollfd *fds);
+void engine_twin_leave(struct proxy *twin, const struct pollfd *fds);
+/* Called with the lock of the first, let go of meanwhile: handles what has come. */
+void engine_twin_serve(struct proxy *p);
 
 /* proxy_request.c: handles what has come, one at a time; lets go of the lock. */
 void engine_handle(struct proxy *p);

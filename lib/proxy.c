@@ -29,14 +29,19 @@ static void pass_turn(struct proxy *p)
 
 static int take_turn(struct proxy *p, bool wait, uint64_t deadline, struct vuser_error *e)
 {
+	bool twin;
 	int r;
 
 	p->reading = true;
 	r = engine_receive(p, wait, deadline, e);
 	p->reading = false;
-	if (p->nincoming || p->nevents)
+	twin = p->twin_ready;
+	p->twin_ready = false;
+	if (p->nincoming || p->nevents || twin)
 		pass_turn(p); /* this one is busy for a while */
 	engine_handle(p);
+	if (twin)
+		engine_twin_serve(p);
 	engine_deliver(p);
 	return r;
 }
@@ -424,6 +429,8 @@ int proxy_process(struct proxy *p, struct vuser_error *e)
 	int r = 0;
 
 	pthread_mutex_lock(&p->lock);
+	if (p->twin)
+		engine_twin_serve(p);
 	for (int i = 0; i < PROCESS_READS && r == 0 && !p->reading && !p->lost.code; i++)
 		r = take_turn(p, false, 0, &local);
 	if (!p->reading)
@@ -459,13 +466,6 @@ void proxy_also(struct proxy *p, int fd)
 {
 	pthread_mutex_lock(&p->lock);
 	p->also = fd;
-	pthread_mutex_unlock(&p->lock);
-}
-
-void proxy_twin(struct proxy *p, struct proxy *twin)
-{
-	pthread_mutex_lock(&p->lock);
-	p->twin = twin;
 	pthread_mutex_unlock(&p->lock);
 }
 

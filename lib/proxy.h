@@ -92,6 +92,7 @@ void proxy_refuse(struct proxy *p, struct vuser_exchange *x, int err, const char
 /* For owners that poll. */
 int proxy_fd(const struct proxy *p);
 short proxy_events(struct proxy *p);
+/* Handles what has come, also to its twin, and does not wait. */
 int proxy_process(struct proxy *p, struct vuser_error *e) VUSER_CHECKED;
 /*
  * Waits for something to come, for ever, and handles it. CLOSED or PROTOCOL at the end.
@@ -102,10 +103,17 @@ int proxy_serve(struct proxy *p, struct vuser_error *e) VUSER_CHECKED;
 /* fd is not the proxy's; called before anything waits. -1 for none. */
 void proxy_also(struct proxy *p, int fd);
 /*
- * Whoever waits on p waits on twin, too, and handles what comes there; Called before
- * anything waits; twin must outlive all waits.
+ * Whoever waits on p waits on twin, too, and handles what comes there. Called before
+ * anything waits; twin must outlive all waits. While somebody waits on p nobody may wait
+ * on twin itself, but from a handler of p's.
  */
 void proxy_twin(struct proxy *p, struct proxy *twin);
+/*
+ * For event() of the twin: p's event() hears of it, in its turn. That the twin ends is no
+ * news, as the peer ends both; what broke the protocol there is VUSER_EVENT_TWIN, and p
+ * stands all the same.
+ */
+void proxy_twin_event(struct proxy *p, const struct vuser_event *ev);
 /* While held no request is handled: between two of them the owner may do as a handler
  * may. */
 void proxy_hold(struct proxy *p, bool on);

@@ -352,7 +352,7 @@ void engine_kick(struct proxy *p)
 	p->kicked = write(p->kick, &one, sizeof(one)) == sizeof(one);
 }
 
-static void stop_waiting(struct proxy *p)
+void engine_stop_waiting(struct proxy *p)
 {
 	uint64_t count;
 
@@ -361,25 +361,17 @@ static void stop_waiting(struct proxy *p)
 		p->kicked = read(p->kick, &count, sizeof(count)) < 0;
 }
 
-/* What has come over the twin socket; its end is told to event(), and nobody's failure.
- */
-static void serve_twin(struct proxy *p)
-{
-	int r = proxy_process(p->twin, NULL);
-
-	(void)r;
-}
-
-/* Waits for the events, to be kicked, or for the owner's descriptor. 0, or a negative
- * errno. Called without the lock.
- */
+/* Waits for the events, to be kicked, for the owner's descriptor, or for the twin. 0, or
+ * a negative errno. Called without the lock. */
 static int wait_ready(struct proxy *p, short events, uint64_t deadline)
 {
-	struct pollfd fds[4] = { { .fd = p->kick, .events = POLLIN },
-				 { .fd = events ? p->fd : -1, .events = events },
-				 { .fd = p->also_watched, .events = POLLIN },
-				 { .fd = -1 } };
+	struct pollfd fds[3 + TWIN_POLLS] = {
+		{ .fd = p->kick, .events = POLLIN },
+		{ .fd = events ? p->fd : -1, .events = events },
+		{ .fd = p->also_watched, .events = POLLIN },
+	};
 	struct timespec ts, *tsp = NULL;
+	nfds_t n = 3;
 	int r;
 
 	if (deadline) {
@@ -389,16 +381,17 @@ static int wait_ready(struct proxy *p, short events, uint64_t deadline)
 		ts.tv_nsec = left % 1000000000;
 		tsp = &ts;
 	}
-	if (p->twin && !proxy_lost(p->twin, NULL)) {
-		fds[3].fd = proxy_fd(p->twin);
-		fds[3].events = proxy_events(p->twin);
+	if (p->twin) {
+		engine_twin_watch(p->twin, &fds[n]);
+		n += TWIN_POLLS;
 	}
-	r = ppoll(fds, 4, tsp, NULL);
-	if (r < 0)
-		return -errno;
-	if (fds[3].revents)
-		serve_twin(p);
-	return r ? 0 : -EAGAIN;
+	r = ppoll(fds, n, tsp, NULL);
+	r = r < 0 ? -errno : r ? 0 : -EAGAIN;
+	if (p->twin) {
+		engine_twin_leave(p->twin, &fds[3]);
+		p->twin_ready = r == 0 && (fds[3].revents || fds[4].revents);
+	}
+	return r;
 }
 
 /*
@@ -418,12 +411,12 @@ static ssize_t look_for_it(struct proxy *p, void *buf, size_t room, int *fds,
 	end = clock_now() + SPIN_NS;
 	do {
 		n = channel_recv(p->fd, buf, room, fds, nfds);
-		if (n != -EAGAIN) {
+		if (n == -EAGAIN && p->twin)
+			p->twin_ready = engine_twin_look(p->twin);
+		if (n != -EAGAIN || p->twin_ready) {
 			p->spin_misses = 0;
 			return n;
 		}
-		if (p->twin)
-			serve_twin(p);
 	} while (clock_now() < end);
 	p->spin_misses++;
 	return -EAGAIN;
@@ -441,7 +434,7 @@ static ssize_t receive(struct proxy *p, bool wait, short events, uint64_t deadli
 		return n;
 	if (events == POLLIN)
 		n = look_for_it(p, buf, room, fds, nfds);
-	if (n != -EAGAIN)
+	if (n != -EAGAIN || p->twin_ready)
 		return n;
 	n = wait_ready(p, events, deadline);
 	if (n)
@@ -473,12 +466,15 @@ int engine_receive(struct proxy *p, bool wait, uint64_t deadline, struct vuser_e
 			return r;
 		}
 	}
-	p->watched = events;
-	p->waiting = wait;
+	if (wait) { /* without, it may be that another thread does, for its twin */
+		p->watched = events;
+		p->waiting = true;
+	}
 	pthread_mutex_unlock(&p->lock);
 	n = receive(p, wait, events, deadline, buf, room, fds, &nfds);
 	pthread_mutex_lock(&p->lock);
-	stop_waiting(p);
+	if (wait)
+		engine_stop_waiting(p);
 	if (p->lost.code) {
 		channel_close_fds(fds, nfds);
 		return p->lost.code;

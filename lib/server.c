@@ -115,6 +115,8 @@ int vuser_server_listen(struct vuser_server *s, const char *path, struct vuser_e
 
 /* Both of its sockets know the same limits. */
 static struct proxy *connection(struct vuser_server *s, int fd,
+				void (*event)(void *arg, const struct vuser_event *ev),
+				void *arg,
 				void (*request)(void *arg, struct vuser_exchange *x))
 {
 	struct proxy_options po = { .sends = VUSER_S2C,
@@ -122,8 +124,8 @@ static struct proxy *connection(struct vuser_server *s, int fd,
 				    .request_limit = s->max_data + MESSAGE_SLACK,
 				    .timeout = s->o.timeout,
 				    .trace = s->o.trace,
-				    .event = s->o.event,
-				    .arg = s->o.arg,
+				    .event = event,
+				    .arg = arg,
 				    .request = request,
 				    .request_arg = s };
 
@@ -138,13 +140,20 @@ static void twin_request(void *arg, struct vuser_exchange *x)
 		     "commands of the client do not go over the twin socket");
 }
 
+static void twin_event(void *arg, const struct vuser_event *ev)
+{
+	struct vuser_server *s = arg;
+
+	proxy_twin_event(s->proxy, ev);
+}
+
 int server_twin(struct vuser_server *s, int *fd)
 {
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
 		return errno;
-	s->twin = connection(s, pair[0], twin_request);
+	s->twin = connection(s, pair[0], twin_event, s, twin_request);
 	if (!s->twin) {
 		close(pair[1]);
 		return ENOMEM;
@@ -152,8 +161,19 @@ int server_twin(struct vuser_server *s, int *fd)
 	atomic_store(&s->twin_fd, pair[0]);
 	if (atomic_load(&s->stopped))
 		shutdown(pair[0], SHUT_RDWR);
+	proxy_twin(s->proxy, s->twin); /* what is sent there is refused at once */
 	*fd = pair[1];
 	return 0;
+}
+
+void server_twin_free(struct vuser_server *s)
+{
+	if (!s->twin)
+		return;
+	atomic_store(&s->twin_fd, -1);
+	proxy_twin(s->proxy, NULL);
+	proxy_free(s->twin);
+	s->twin = NULL;
 }
 
 int vuser_server_attach(struct vuser_server *s, int fd, struct vuser_error *e)
@@ -166,7 +186,7 @@ int vuser_server_attach(struct vuser_server *s, int fd, struct vuser_error *e)
 		close(fd);
 		return r;
 	}
-	s->proxy = connection(s, fd, server_request);
+	s->proxy = connection(s, fd, s->o.event, s->o.arg, server_request);
 	if (!s->proxy)
 		return error_set(e, VUSER_E_SYSTEM, ENOMEM, "no memory for a connection");
 	proxy_also(s->proxy, s->watches.epoll);
@@ -184,10 +204,7 @@ static void detach(struct vuser_server *s)
 	if (!s->proxy)
 		return;
 	atomic_store(&s->client, -1);
-	atomic_store(&s->twin_fd, -1);
-	if (s->twin)
-		proxy_free(s->twin);
-	s->twin = NULL;
+	server_twin_free(s);
 	proxy_free(s->proxy);
 	s->proxy = NULL;
 	dirty_stop(&s->log);

@@ -83,6 +83,7 @@ int request_check_fds(struct request *q, size_t nfds);
  * the caller closes once it is sent. 0 or an errno.
  */
 int server_twin(struct vuser_server *s, int *fd);
+void server_twin_free(struct vuser_server *s);
 /* A device's negative errno as it goes to the wire. */
 int request_device_errno(int r);
 

@@ -121,19 +121,38 @@ static int write_caps(const struct vuser_caps *caps, char *json, size_t cap, siz
 	return vuser_caps_encode(&short_caps, json, cap, len, NULL);
 }
 
-/* The client's end of a twin socket, -1 if there will be none. */
-static int agree_on_twin(struct vuser_server *s, struct vuser_caps *ours)
+static void without_twin(struct vuser_caps *ours)
 {
+	ours->present &= ~(unsigned)(VUSER_CAP_TWIN_SUPPORTED | VUSER_CAP_TWIN_FD_INDEX);
+}
+
+/* The client's end of a twin socket, -1 if there will be none. */
+static int agree_on_twin(struct request *q, struct vuser_caps *ours)
+{
+	struct vuser_server *s = q->s;
+	bool offered = (ours->present & VUSER_CAP_TWIN_SUPPORTED) && ours->twin_supported;
 	int fd = -1;
 
-	if ((ours->present & VUSER_CAP_TWIN_SUPPORTED) && ours->twin_supported &&
-	    s->theirs.twin_supported && s->theirs.max_msg_fds >= 1)
-		(void)server_twin(s, &fd); /* for want of descriptors one socket does */
-	ours->present &= ~(unsigned)(VUSER_CAP_TWIN_SUPPORTED | VUSER_CAP_TWIN_FD_INDEX);
-	if (fd >= 0)
-		ours->present |= VUSER_CAP_TWIN_SUPPORTED | VUSER_CAP_TWIN_FD_INDEX;
+	without_twin(ours);
+	if (!offered || !s->theirs.twin_supported || s->theirs.max_msg_fds < 1 ||
+	    (q->x->h.flags & VUSER_FLAG_NO_REPLY) || server_twin(s, &fd))
+		return -1; /* for want of descriptors one socket does */
+	ours->present |= VUSER_CAP_TWIN_SUPPORTED | VUSER_CAP_TWIN_FD_INDEX;
 	ours->twin_fd_index = 0;
 	return fd;
+}
+
+/* Clients that know of a twin socket have room for what is said of it. */
+static int answer_version(struct request *q, struct vuser_payload *p,
+			  const struct vuser_caps *ours, int twin)
+{
+	char json[2 * VUSER_MAX_VERSION_REPLY];
+	size_t room = VUSER_MAX_VERSION_REPLY - VUSER_HEADER_SIZE - 4;
+
+	if (write_caps(ours, json, twin >= 0 ? sizeof(json) : room, &p->tail_len))
+		return request_refuse(q, EINVAL, "our capabilities do not fit");
+	p->tail = (const uint8_t *)json;
+	return request_reply_fds(q, p, &twin, twin >= 0);
 }
 
 static int do_version(struct request *q)
@@ -142,9 +161,7 @@ static int do_version(struct request *q)
 	struct vuser_payload p = request_answer(q);
 	struct vuser_caps ours = s->o.caps;
 	struct vuser_error e;
-	char json[2 * VUSER_MAX_VERSION_REPLY];
-	size_t len, room = VUSER_MAX_VERSION_REPLY - VUSER_HEADER_SIZE - 4;
-	int twin = -1, r;
+	int twin, r;
 
 	if (s->versioned)
 		return request_refuse(q, EINVAL, "the version was negotiated already");
@@ -168,21 +185,17 @@ static int do_version(struct request *q)
 	if (ours.migration_max_bitmap_size > s->theirs.migration_max_bitmap_size)
 		ours.migration_max_bitmap_size = s->theirs.migration_max_bitmap_size;
 	s->max_bitmap = ours.migration_max_bitmap_size;
-	twin = agree_on_twin(s, &ours);
-	if (twin >= 0) /* a client that knows of these has room for them */
-		room = sizeof(json);
-	r = write_caps(&ours, json, room, &len);
-	if (!r) {
-		p.tail = (const uint8_t *)json;
-		p.tail_len = len;
-		s->dropping = false;
-		s->versioned = true;
-		r = request_reply_fds(q, &p, &twin, twin >= 0);
-	} else {
-		r = request_refuse(q, EINVAL, "our capabilities do not fit");
-	}
+	twin = agree_on_twin(q, &ours);
+	r = answer_version(q, &p, &ours, twin);
 	if (twin >= 0)
 		close(twin);
+	if (r && twin >= 0) { /* it could not be sent */
+		server_twin_free(s);
+		without_twin(&ours);
+		r = answer_version(q, &p, &ours, -1);
+	}
+	s->dropping = r;
+	s->versioned = !r;
 	return r;
 }
 

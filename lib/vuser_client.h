@@ -319,8 +319,13 @@ int vuser_dirty_report(struct vuser_client *c, uint64_t iova, uint64_t length,
 		       struct vuser_error *e) VUSER_CHECKED;
 size_t vuser_dirty_words(uint64_t length, uint64_t page_size);
 
-/* Whether the server's commands come over a socket of their own, section "VERSION". */
+/*
+ * Whether it was agreed that the server's commands come over a socket of their own,
+ * section "VERSION"; and 0 while that stands, else why it does not. Without it the client
+ * goes on.
+ */
 bool vuser_client_twin(const struct vuser_client *c);
+int vuser_client_twin_lost(struct vuser_client *c, struct vuser_error *e);
 
 /* ---- Client: any message, however wrong ------------------------------------------ */
 

@@ -406,6 +406,7 @@ enum vuser_event_kind {
 	VUSER_EVENT_POSTED,  /* an error reply to a request nobody waits for */
 	VUSER_EVENT_REQUEST, /* a request of the peer's that was refused */
 	VUSER_EVENT_UNKNOWN, /* capabilities we do not know */
+	VUSER_EVENT_TWIN,    /* the twin socket, of what broke the protocol there */
 	VUSER_EVENT_LOST,    /* the connection */
 };
 

@@ -123,7 +123,7 @@ static void the_proposal_holds_version_and_capabilities(void **state)
 	assert_int_equal(heard.max_msg_fds, 16);
 	assert_int_equal(heard.max_dma_maps, 12345);
 	assert_true(heard.write_multiple);
-	assert_false(heard.present & VUSER_CAP_TWIN_SUPPORTED);
+	assert_true(heard.twin_supported);
 	end(r);
 }
 
@@ -234,9 +234,12 @@ static void refused_capabilities_are_named_with_value_and_offset(void **state)
 		{ "[]", "version data", "[]", 0 },
 	};
 
+	struct vuser_options o = patient_options();
+
 	(void)state;
+	o.caps.twin_supported = false;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct rig *r = begin(say_least, rows[i].json);
+		struct rig *r = begin_ungreeted(say_least, rows[i].json, o);
 
 		assert_refused(r, VUSER_E_PROTOCOL, CAPS_AT + rows[i].at, rows[i].field);
 		assert_non_null(strstr(r->e.text, rows[i].field));
@@ -426,28 +429,19 @@ static void say_with_fd(struct peer *p)
 
 static void a_descriptor_nobody_asked_for_is_refused_and_closed(void **state)
 {
-	unsigned before = open_fds();
-	struct rig *r = begin(say_with_fd, "{}");
-
-	(void)state;
-	assert_refused(r, VUSER_E_PROTOCOL, 0, "fds");
-	end(r);
-	assert_int_equal(open_fds(), before);
-}
-
-static void the_twin_socket_comes_as_a_descriptor_if_it_was_offered(void **state)
-{
 	struct vuser_options o = patient_options();
 	unsigned before = open_fds();
-	struct rig *r;
 
 	(void)state;
-	o.caps.present |= VUSER_CAP_TWIN_SUPPORTED;
-	o.caps.twin_supported = true;
-	r = begin_ungreeted(say_with_fd, TWIN, o);
-	assert_opened(r);
-	assert_true(vuser_client_theirs(r->client)->twin_supported);
-	end(r);
+	for (int offered = 0; offered < 2; offered++) {
+		struct rig *r;
+
+		o.caps.twin_supported = offered;
+		r = begin_ungreeted(say_with_fd, "{}", o);
+		assert_refused(r, VUSER_E_PROTOCOL, 0, "fds");
+		assert_int_equal(r->events.of[VUSER_EVENT_REFUSED], 1);
+		end(r);
+	}
 	assert_int_equal(open_fds(), before);
 }
 
@@ -691,7 +685,6 @@ int main(void)
 		cmocka_unit_test(a_server_may_leave_without_a_word),
 		cmocka_unit_test(silence_ends_with_the_timeout),
 		cmocka_unit_test(a_descriptor_nobody_asked_for_is_refused_and_closed),
-		cmocka_unit_test(the_twin_socket_comes_as_a_descriptor_if_it_was_offered),
 		cmocka_unit_test(garbage_is_refused_where_it_is_no_header),
 		cmocka_unit_test(a_reply_to_another_command_is_refused),
 		cmocka_unit_test(
