@@ -71,7 +71,7 @@ static void show_cap(struct app *app, cJSON *array, const struct vuser_regioncap
 		json_count(cap, "type", c->type);
 		json_count(cap, "subtype", c->subtype);
 		if (out)
-			fprintf(out, ": type %" PRIu32 ", subtype %" PRIu32, c->type,
+			fprintf(out, ": type 0x%" PRIx32 ", subtype 0x%" PRIx32, c->type,
 				c->subtype);
 	}
 	if (out)
