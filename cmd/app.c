@@ -19,6 +19,7 @@ int app_init(struct app *app)
 			 .strict = true,
 			 .posting = true,
 			 .coalesce = true,
+			 .twin = true,
 			 .width = 16,
 			 .trace = VUSER_TRACE_DEFAULT },
 		.send_id = 0xf000, /* far from where the library counts */

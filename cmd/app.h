@@ -19,6 +19,7 @@ struct settings {
 	bool json, verbose;
 	bool strict;		/* refuse what limits and sizes forbid */
 	bool posting, coalesce; /* of posted writes */
+	bool twin;		/* offer a socket for the server's commands */
 	uint64_t width;		/* bytes on a line of a dump */
 	uint64_t trace;		/* messages kept */
 };

@@ -278,6 +278,25 @@ static void status_negotiated(struct app *app)
 	}
 }
 
+/* Which socket the server's commands come over. */
+static void status_twin(struct app *app)
+{
+	cJSON *twin = json_object(json(app), "twin_socket");
+	bool agreed = vuser_client_twin(app->client);
+	struct vuser_error e;
+	bool lost = agreed && vuser_client_twin_lost(app->client, &e);
+
+	json_bool(twin, "used", agreed);
+	if (lost)
+		json_text(twin, "lost", e.text);
+	if (!text(app))
+		return;
+	fprintf(text(app), "%-26s over %s\n", "the server's commands",
+		agreed ? "a twin socket" : "the same socket");
+	if (lost)
+		fprintf(text(app), "%-26s %s\n", "twin socket lost", e.text);
+}
+
 static int run_status(struct app *app, const struct args *a)
 {
 	struct vuser_stats stats;
@@ -303,6 +322,7 @@ static int run_status(struct app *app, const struct args *a)
 			fprintf(text(app), "%-26s %s\n", "because", e.text);
 	}
 	status_negotiated(app);
+	status_twin(app);
 	vuser_client_stats(app->client, &stats);
 	status_counters(app, &stats);
 	status_troubles(app, &stats);
@@ -314,7 +334,9 @@ static const struct command rows[] = {
 	  .synopsis = "PATH",
 	  .summary = "connect to the server at PATH",
 	  .help = "Closes the connection there is, connects to the UNIX socket at PATH and\n"
-		  "negotiates version and capabilities. There is one connection at a time.\n",
+		  "negotiates version and capabilities. There is one connection at a time.\n"
+		  "What the server asks comes over a twin socket if it agrees; \"set twin off\"\n"
+		  "does not offer that, as for a relay that passes no descriptors.\n",
 	  .run = run_connect },
 	{ .name = "disconnect",
 	  .synopsis = "",

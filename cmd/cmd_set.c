@@ -79,6 +79,8 @@ static const struct setting {
 		"write -p asks for no reply; off: waits for it"),
 	SETTING(coalesce, SETTING_SWITCH, apply_posting, 0,
 		"posted writes may be gathered into one message"),
+	SETTING(twin, SETTING_SWITCH, NULL, 0,
+		"the next connect offers a socket for the server's commands"),
 #undef SETTING
 };
 #define NSETTINGS (sizeof(settings) / sizeof(settings[0]))

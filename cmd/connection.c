@@ -105,6 +105,8 @@ static void options(struct app *app, struct vuser_options *o)
 	o->no_posting = !app->set.posting;
 	o->no_coalesce = !app->set.coalesce;
 	o->lax = !app->set.strict;
+	if (!app->set.twin)
+		o->caps.present &= ~(unsigned)VUSER_CAP_TWIN_SUPPORTED;
 }
 
 static int connected(struct app *app, int rc, const struct vuser_error *e,

@@ -51,7 +51,8 @@ teardown() {
 	socat "UNIX-LISTEN:$SOCK" "EXEC:'$VFUCTL serve --fd=0'" 3>&- &
 	pid=$!
 	until_true test -S "$SOCK"
-	vfu read bar0 0
+	# socat passes no descriptors
+	alone -c "set twin off; connect $SOCK; read bar0 0"
 	prints 0x010000ed
 	wait "$pid"
 }
