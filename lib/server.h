@@ -103,6 +103,8 @@ int request_set_irqs(struct request *q);
 int irqs_new(struct vuser_server *s, struct vuser_error *e);
 /* The client has left: of what it set up nothing stays. */
 void irqs_clear(struct vuser_server *s);
+/* The device runs again: what it raised meanwhile fires. */
+void irqs_let_out(struct vuser_server *s);
 
 /*
  * server_watch.c: calls ready(arg, fd) when the owner says so and fd can be read. fd

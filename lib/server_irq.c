@@ -17,7 +17,8 @@ struct irq_vector {
 	bool automasked;
 	int fd[ACTIONS]; /* the client's eventfds, -1 for none */
 	bool masked;
-	bool pending; /* came while it was masked */
+	bool pending; /* came while it was masked, or the device stopped */
+	bool held;    /* the line would have fired, but the device is stopped */
 	bool raised;  /* the device's line */
 };
 
@@ -90,10 +91,22 @@ static void trigger(struct irq_vector *v)
 		fire(v);
 }
 
-/* A line that is up fires as soon as somebody hears it. */
+/* The client's own trigger goes out at any time; the device's must wait. */
+static void raise_edge(struct irq_vector *v)
+{
+	if (server_is_running(v->s))
+		trigger(v);
+	else if (v->s->proxy) /* nothing is kept for the next client */
+		v->pending = true;
+}
+
+/* A line that is up fires as soon as somebody hears it, and the device runs. */
 static void try_line(struct irq_vector *v)
 {
 	if (!v->raised || v->masked || v->fd[TRIGGER] < 0)
+		return;
+	v->held = !server_is_running(v->s);
+	if (v->held)
 		return;
 	fire(v);
 	v->masked = v->automasked;
@@ -114,7 +127,22 @@ static void unmask(struct irq_vector *v)
 	if (v->raised)
 		try_line(v);
 	else if (pending)
-		fire(v);
+		raise_edge(v);
+}
+
+/* What the device did not get out while it was stopped. */
+static void let_out(struct irq_vector *v)
+{
+	bool pending = v->pending && !v->masked;
+
+	if (v->held) {
+		v->held = false;
+		try_line(v);
+	}
+	if (!pending)
+		return;
+	v->pending = false;
+	trigger(v);
 }
 
 static void detach(struct irq_vector *v, enum irq_action action)
@@ -122,7 +150,7 @@ static void detach(struct irq_vector *v, enum irq_action action)
 	int fd = v->fd[action];
 
 	if (action == TRIGGER)
-		v->pending = false;
+		v->pending = v->held = false;
 	if (fd < 0)
 		return;
 	v->fd[action] = -1;
@@ -135,7 +163,13 @@ static void disable(struct irq_vector *v)
 {
 	for (enum irq_action a = 0; a < ACTIONS; a++)
 		detach(v, a);
-	v->masked = v->pending = false;
+	v->masked = v->pending = v->held = false;
+}
+
+void irqs_let_out(struct vuser_server *s)
+{
+	for (size_t i = 0; i < s->irqs->total; i++)
+		let_out(&s->irqs->v[i]);
 }
 
 void irqs_clear(struct vuser_server *s)
@@ -383,7 +417,7 @@ void vuser_server_irq(struct vuser_server *s, uint32_t index, uint32_t vector)
 	struct irq_vector *v = find_vector(s, index, vector);
 
 	if (v)
-		trigger(v);
+		raise_edge(v);
 }
 
 void vuser_server_irq_level(struct vuser_server *s, uint32_t index, uint32_t vector,

@@ -12,9 +12,18 @@ bool server_is_running(const struct vuser_server *s)
 	return migstate_is_running(s->state);
 }
 
+static void set_state(struct vuser_server *s, uint32_t state)
+{
+	bool ran = server_is_running(s);
+
+	s->state = state;
+	if (!ran && server_is_running(s))
+		irqs_let_out(s);
+}
+
 void server_was_reset(struct vuser_server *s)
 {
-	s->state = VUSER_STATE_RUNNING;
+	set_state(s, VUSER_STATE_RUNNING);
 }
 
 /* ---- Its state ------------------------------------------------------------------- */
@@ -33,7 +42,7 @@ static int go(struct request *q, uint32_t to)
 	int r = s->desc->migration->state(s->dev, s->state, to);
 
 	if (!r) {
-		s->state = to;
+		set_state(s, to);
 		return 0;
 	}
 	if (r == -ENOTRECOVERABLE)

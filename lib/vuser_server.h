@@ -32,7 +32,8 @@ struct vuser_irq_desc {
  * server keeps the state, also when a client leaves, and sees to it that reading and
  * writing happen in the right one. Only in running and pre-copy is the device asked to
  * work and can it reach memory, also during the arc that ends them; to reads and writes
- * of its regions it must always answer. A reset ends what there is of saving and
+ * of its regions it must always answer. Interrupts that it raises in other states are
+ * held until it runs again. A reset ends what there is of saving and
  * resuming: the state is running then.
  */
 struct vuser_migration_ops {
@@ -152,8 +153,9 @@ int vuser_server_dma_write(struct vuser_server *s, uint64_t iova, const void *bu
 /*
  * Interrupts, for a device: section "DEVICE_SET_IRQS"; from its callbacks, or while the
  * server does not run. Each fires the eventfd that the client attached to the vector, if
- * it did; one that is masked stays pending and fires once when it is unmasked. Never
- * blocks, whatever the client does with its eventfds. Out of range does nothing.
+ * it did; one that is masked, or raised while the device is stopped for migration, stays
+ * pending and fires once when it is unmasked and the device runs. Never blocks, whatever
+ * the client does with its eventfds. Out of range does nothing.
  */
 void vuser_server_irq(struct vuser_server *s, uint32_t index, uint32_t vector);
 /*
