@@ -14,6 +14,7 @@
 #define SPIN_NS		 25000u /* to look for a message before blocking for it */
 #define SPIN_MISSES	 4u	/* in vain, then it is tried */
 #define SPIN_RETRY	 64u	/* once in so many times */
+#define SPIN_TWIN	 4u	/* looks for it, then one at the twin */
 #define MAX_FAILED	 1024u	/* failed NOWAITs kept for proxy_settle() */
 #define TELL_ROUNDS	 8	/* of reports, told by one thread before it goes on */
 #define HANDLE_BATCH	 128u	/* requests handled by one thread while another reads */

@@ -402,6 +402,7 @@ static int wait_ready(struct proxy *p, short events, uint64_t deadline)
 static ssize_t look_for_it(struct proxy *p, void *buf, size_t room, int *fds,
 			   size_t *nfds)
 {
+	unsigned tries = 0;
 	uint64_t end;
 	ssize_t n;
 
@@ -411,7 +412,7 @@ static ssize_t look_for_it(struct proxy *p, void *buf, size_t room, int *fds,
 	end = clock_now() + SPIN_NS;
 	do {
 		n = channel_recv(p->fd, buf, room, fds, nfds);
-		if (n == -EAGAIN && p->twin)
+		if (n == -EAGAIN && p->twin && ++tries % SPIN_TWIN == 0)
 			p->twin_ready = engine_twin_look(p->twin);
 		if (n != -EAGAIN || p->twin_ready) {
 			p->spin_misses = 0;
