@@ -143,16 +143,16 @@ static int agree_on_twin(struct request *q, struct vuser_caps *ours)
 }
 
 /* Clients that know of a twin socket have room for what is said of it. */
-static int answer_version(struct request *q, struct vuser_payload *p,
+static int answer_version(struct request *q, struct vuser_payload p,
 			  const struct vuser_caps *ours, int twin)
 {
 	char json[2 * VUSER_MAX_VERSION_REPLY];
 	size_t room = VUSER_MAX_VERSION_REPLY - VUSER_HEADER_SIZE - 4;
 
-	if (write_caps(ours, json, twin >= 0 ? sizeof(json) : room, &p->tail_len))
+	if (write_caps(ours, json, twin >= 0 ? sizeof(json) : room, &p.tail_len))
 		return request_refuse(q, EINVAL, "our capabilities do not fit");
-	p->tail = (const uint8_t *)json;
-	return request_reply_fds(q, p, &twin, twin >= 0);
+	p.tail = (const uint8_t *)json;
+	return request_reply_fds(q, &p, &twin, twin >= 0);
 }
 
 static int do_version(struct request *q)
@@ -186,13 +186,13 @@ static int do_version(struct request *q)
 		ours.migration_max_bitmap_size = s->theirs.migration_max_bitmap_size;
 	s->max_bitmap = ours.migration_max_bitmap_size;
 	twin = agree_on_twin(q, &ours);
-	r = answer_version(q, &p, &ours, twin);
+	r = answer_version(q, p, &ours, twin);
 	if (twin >= 0)
 		close(twin);
 	if (r && twin >= 0) { /* it could not be sent */
 		server_twin_free(s);
 		without_twin(&ours);
-		r = answer_version(q, &p, &ours, -1);
+		r = answer_version(q, p, &ours, -1);
 	}
 	s->dropping = r;
 	s->versioned = !r;
