@@ -89,7 +89,7 @@ teardown() {
 		contains "  $name "
 	done
 	alone help read
-	contains "read REGION OFFSET [WIDTH]"
+	contains "read [-m] REGION OFFSET [WIDTH]"
 	alone help dma
 	contains "dma unmap all"
 	lacks "trace"

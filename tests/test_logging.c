@@ -185,7 +185,7 @@ static void a_write_of_which_nobody_knows_is_logged(void **state)
 	rig_ask(r, 0, 0x100000, 8);
 	rig_expect(r, VUSER_CMD_DMA_WRITE, COMMAND);
 	h.id = r->h.id;
-	assert_true(send_message(r->fd, h, "88", VALUES(0x100000, 4), NULL, 0, NULL, 0));
+	assert_true(send_message(r->fd, h, "88", VALUES(0x100000, 9), NULL, 0, NULL, 0));
 	rig_result(r, VUSER_CMD_REGION_WRITE, EPROTO);
 	assert_dirty(r, 0x100000, 1);
 	rig_end(r);
