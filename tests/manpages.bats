@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-3-Clause
+# shellcheck disable=SC2154,SC2030,SC2031
 # shellcheck disable=SC2034
 # The manual pages hold water: their programs run, their examples do what they say.
 
