@@ -351,7 +351,7 @@ static int demo_state_arc(void *dev, uint32_t from, uint32_t to)
 	if (r)
 		return r;
 	d->stopped = to != VUSER_STATE_RUNNING && to != VUSER_STATE_PRE_COPY;
-	if (to == VUSER_STATE_STOP_COPY)
+	if (to == VUSER_STATE_STOP_COPY && d->stream)
 		d->stream->stopped = true;
 	demo_log(d, EVENT_STATE, to);
 	return 0;
